@@ -1,0 +1,5 @@
+"""``python -m exportd``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,201 @@
+"""Which messages of an export are new: place by place, never text by text.
+
+A stored segment and an incoming run are two renderings of one ordered sequence.
+Equal texts at new places are repeats and stay; other texts at the same place are
+other renderings. Places are found from the outside in: the equal head, then the
+anchors, then what lies between two anchors (DESIGN 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .fingerprint import compact, continues, equal_places, is_anchor, matching
+from .models import Kind, Outcome, Place, Plan, Step
+
+# A gap with more cells than this is aligned by equal texts alone: time stays bounded.
+MAX_CELLS = 250_000
+
+# How alike two texts must be to be renderings of one message, as a share of the shorter.
+# Between two anchors a tool call's place speaks for itself; behind the last one only
+# its text does. Prompts and prose must always be alike.
+_ALIKE_ANCHOR = 0.6
+_ALIKE_AT_END = 0.5
+_COMPARED_CHARS = 400
+
+_SAME_TEXT = 8.0
+_SAME_TEXT_GROWN = 6.0
+_SAME_PLACE = 2.0
+
+_Pairs = list[tuple[int, int]]  # (index among the known, index among the incoming)
+
+
+def align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+    """The plan that adds ``incoming`` to ``known``: two runs of one segment, in order."""
+    if all(place.source_index is not None for place in (*known, *incoming)):
+        return _by_index(known, incoming)
+    pairs = _pairs(known, incoming)
+    return Plan(
+        steps=tuple(_steps(known, incoming, {i: k for k, i in pairs})),
+        order=tuple(_order(len(known), len(incoming), pairs)),
+    )
+
+
+def _by_index(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+    """Native indices are places; other content at one is kept, and a conflict."""
+    at = {place.source_index: number for number, place in enumerate(known)}
+    pairs = {i: at[p.source_index] for i, p in enumerate(incoming) if p.source_index in at}
+    rows = [(p.source_index or 0, k) for k, p in enumerate(known)]
+    rows += [(p.source_index or 0, -1 - i) for i, p in enumerate(incoming) if i not in pairs]
+    return Plan(
+        steps=tuple(_steps(known, incoming, pairs)),
+        order=tuple(number for _, number in sorted(rows, key=lambda row: row[0])),
+        conflicts=tuple(
+            incoming[i].source_index or 0
+            for i, k in pairs.items()
+            if not _same(known[k], incoming[i]) and not _grown(known[k], incoming[i])
+        ),
+    )
+
+
+def _pairs(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
+    head = 0
+    for a, b in zip(known, incoming, strict=False):
+        if not _same(a, b):
+            break
+        head += 1
+    pairs = [(n, n) for n in range(head)]
+    k0 = i0 = head
+    for k1, i1 in _anchor_pairs(known, incoming, head):
+        gap = _Gap(known[k0:k1], incoming[i0:i1], closed=True)
+        pairs += [(k0 + k, i0 + i) for k, i in gap.pairs()]
+        pairs.append((k1, i1))
+        k0, i0 = k1 + 1, i1 + 1
+    tail = _Gap(known[k0:], incoming[i0:], closed=False)
+    return pairs + [(k0 + k, i0 + i) for k, i in tail.pairs()]
+
+
+def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) -> _Pairs:
+    ks = [n for n in range(head, len(known)) if is_anchor(known[n])]
+    ins = [n for n in range(head, len(incoming)) if is_anchor(incoming[n])]
+    equal = equal_places([known[n] for n in ks], [incoming[n] for n in ins])
+    return [(ks[k], ins[i]) for k, i in equal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Two short runs between paired anchors; the one behind the last is not closed."""
+
+    known: Sequence[Place]
+    incoming: Sequence[Place]
+    closed: bool
+
+    def pairs(self) -> _Pairs:
+        """The best pairing in order (Needleman-Wunsch; leaving out costs nothing)."""
+        rows, columns = len(self.known), len(self.incoming)
+        if not rows or not columns:
+            return []
+        if rows * columns > MAX_CELLS:
+            return equal_places(self.known, self.incoming)
+        score = [[self._score(k, i) for i in range(columns)] for k in range(rows)]
+        best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+        for k in range(rows - 1, -1, -1):
+            for i in range(columns - 1, -1, -1):
+                paired = best[k + 1][i + 1] + score[k][i] if score[k][i] else 0.0
+                best[k][i] = max(paired, best[k + 1][i], best[k][i + 1])
+        return list(_walk(best, score))
+
+    def _score(self, k: int, i: int) -> float:
+        """How much speaks for one place; 0 is nothing."""
+        a, b = self.known[k], self.incoming[i]
+        if _same(a, b):
+            return _SAME_TEXT
+        if (a.role, a.kind, a.tool) != (b.role, b.kind, b.tool):
+            return 0.0
+        if self._provisional(k, i):
+            return _SAME_TEXT_GROWN
+        alike = _alike(a, b)
+        return _SAME_PLACE + 2 * alike if alike >= self._needed(k, i) else 0.0
+
+    def _provisional(self, k: int, i: int) -> bool:
+        """Whether one is the end of its run and the other says the same and more."""
+        if self.closed:
+            return False
+        a, b = self.known[k], self.incoming[i]
+        return (k == len(self.known) - 1 and continues(a, b)) or (
+            i == len(self.incoming) - 1 and continues(b, a)
+        )
+
+    def _needed(self, k: int, i: int) -> float:
+        a, b = self.known[k], self.incoming[i]
+        if is_anchor(a):
+            return _ALIKE_ANCHOR if self.closed else 1.0
+        answers = a.kind is Kind.TOOL_RESULT and k > 0 and i > 0
+        if answers and _same(self.known[k - 1], self.incoming[i - 1]):
+            return 0.0
+        return 0.0 if self.closed or a.in_flight or b.in_flight else _ALIKE_AT_END
+
+
+def _walk(best: list[list[float]], score: list[list[float]]) -> Iterator[tuple[int, int]]:
+    k = i = 0
+    while k < len(score) and i < len(score[0]):
+        if score[k][i] and best[k][i] == best[k + 1][i + 1] + score[k][i]:
+            yield k, i
+            k, i = k + 1, i + 1
+        elif best[k][i] == best[k][i + 1]:
+            i += 1
+        else:
+            k += 1
+
+
+def _same(a: Place, b: Place) -> bool:
+    return bool(a.hashes & b.hashes)
+
+
+def _grown(a: Place, b: Place) -> bool:
+    return continues(a, b) or continues(b, a)
+
+
+def _alike(a: Place, b: Place) -> float:
+    """Share of the shorter text that stands, in order, in the other; 0 to 1."""
+    texts = [compact(place.text)[:_COMPARED_CHARS] for place in (a, b)]
+    if not all(texts):
+        return 0.0
+    return len(matching(*texts)) / min(map(len, texts))
+
+
+def _order(known: int, incoming: int, pairs: _Pairs) -> Iterator[int]:
+    """Stored messages keep their order; new ones stand behind what they followed."""
+    k = i = 0
+    for paired_k, paired_i in [*pairs, (known, incoming)]:
+        yield from range(k, paired_k)
+        yield from (-1 - n for n in range(i, paired_i))
+        if paired_k < known:
+            yield paired_k
+        k, i = paired_k + 1, paired_i + 1
+
+
+def _steps(
+    known: Sequence[Place], incoming: Sequence[Place], pairs: Mapping[int, int]
+) -> Iterator[Step]:
+    for number, place in enumerate(incoming):
+        if number not in pairs:
+            yield Step(Outcome.NEW, number)
+            continue
+        stored = known[pairs[number]]
+        replace = _richness(place) > _richness(stored)
+        yield Step(_outcome(stored, place, replace=replace), number, pairs[number], replace)
+
+
+def _outcome(stored: Place, place: Place, *, replace: bool) -> Outcome:
+    if _same(stored, place):
+        return Outcome.DUPLICATE
+    if replace and (stored.in_flight or continues(stored, place)):
+        return Outcome.COMPLETED
+    return Outcome.RERENDERED
+
+
+def _richness(place: Place) -> tuple[bool, int, int, str]:
+    """A total order, so that any order of arrival ends with the same content."""
+    return not place.in_flight, len(compact(place.text)), -place.text.count("\n"), place.text

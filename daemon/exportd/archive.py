@@ -1,0 +1,151 @@
+"""Durable moves: out of flight into the archive, or to the dead letters.
+
+Nothing is ever replaced. At every instant the bytes exist under a name that survives a
+power cut: the new name is durable before the old one goes (DESIGN 2.1, step 9).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+from .errors import DiskTrouble
+from .folders import Folders, fsync_directory, with_suffix_before_extension
+from .formats.text import printable
+
+_REASON_SUFFIX = ".reason.txt"
+
+
+class Archive:
+    """``exports-archive/`` and ``exports-failed/`` of one memory folder."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+
+    def keep(self, path: Path, sha256: str, archived_as: str | None = None) -> str:
+        """Move a file into the archive; returns its name there.
+
+        A file with the same bytes that is archived already (``archived_as``, or under
+        the same name) is verified and serves for both. Other bytes under the name:
+        this one gets ``NAME.<sha12>.ext``.
+        """
+        names = [path.name, with_suffix_before_extension(path.name, sha256[:12])]
+        try:
+            for name in [archived_as, *names] if archived_as else names:
+                place = self._folders.archive / name
+                if _holds(place, sha256):
+                    _drop(path)
+                    return name
+                if name != archived_as and _move(path, place, sha256):
+                    return name
+        except OSError as error:
+            raise _trouble(path, self._folders.archive, error) from error
+        raise DiskTrouble(
+            f"{self._folders.archive / names[-1]}: holds other bytes than its name says; move "
+            "it away"
+        )
+
+    def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
+        """The name that a dead letter will have: free, and the same at every try."""
+        for name in (path.name, with_suffix_before_extension(path.name, claim_id.hex[:8])):
+            reason = self._folders.failed / _reason_name(name)
+            if not os.path.lexists(self._folders.failed / name) and not reason.exists():
+                return name
+        return with_suffix_before_extension(path.name, claim_id.hex)
+
+    def fail(self, path: Path, name: str, reason: str, now: datetime) -> None:
+        """Move a file to the dead letters as ``name``, with ``NAME.reason.txt``."""
+        failed = self._folders.failed
+        try:
+            write_file(
+                failed / _reason_name(name),
+                f"{printable(path.name)} could not be ingested.\n\n"
+                f"Why:  {printable(reason)}\n"
+                f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
+                "The file lies beside this note, as it was dropped. Once the cause is gone,\n"
+                f"move it back to {self._folders.exports.name}/ and delete this note.\n",
+            )
+            if not _move(path, failed / name, None):
+                raise DiskTrouble(f"{failed / name}: exists already")
+        except OSError as error:
+            raise _trouble(path, failed, error) from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a temporary one, made durable, then renamed."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def _reason_name(name: str) -> str:
+    """A long name leaves no room for the suffix: it is cut, its end stays."""
+    room = 255 - len(_REASON_SUFFIX)
+    return os.fsdecode(os.fsencode(name)[:room]) + _REASON_SUFFIX
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a regular file with exactly these bytes lies at ``path``."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def _move(path: Path, place: Path, sha256: str | None) -> bool:
+    """Move without replacing; False when ``place`` is taken."""
+    try:
+        os.link(path, place, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if os.path.lexists(place):
+            return False
+        if error.errno == errno.EXDEV:
+            return _copy(path, place, sha256)
+        path.rename(place)  # hard links refused here: FAT, another owner's file
+        fsync_directory(place.parent)
+        fsync_directory(path.parent)
+        return True
+    fsync_directory(place.parent)
+    _drop(path)
+    return True
+
+
+def _copy(path: Path, place: Path, sha256: str | None) -> bool:
+    """To another file system: copied, durable and compared before the original goes."""
+    temporary = place.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        shutil.copy2(path, temporary, follow_symlinks=False)
+        if not temporary.is_symlink():
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+                copied = hashlib.file_digest(file, "sha256").hexdigest()
+            if sha256 is not None and copied != sha256:
+                raise DiskTrouble(f"{place}: the copy differs from the file; check the disk")
+        return _move(temporary, place, sha256) and _drop(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _drop(path: Path) -> bool:
+    path.unlink()
+    fsync_directory(path.parent)
+    return True
+
+
+def _trouble(path: Path, folder: Path, error: OSError) -> DiskTrouble:
+    return DiskTrouble(f"{path.name}: cannot be moved to {folder} ({error.strerror})")

@@ -1,0 +1,81 @@
+"""The command ``exportd``: options, settings and exit codes (sysexits.h)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .commands import check_config, db, migrate, run
+from .config import load
+from .errors import ConfigurationError, ExportdError, FolderInUse, TransientError
+from .log import configure
+
+EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 64, 70, 73, 75, 78
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    epilog="Exit codes: 0 done, 64 wrong usage, 70 a bug, 73 another daemon has the folder, "
+    "75 try again later, 78 wrong settings.",
+)
+@click.version_option(__version__, prog_name="exportd")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file [default: $EXPORTD_CONFIG, or exportd.toml where it exists].",
+)
+@click.option(
+    "--memory-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that holds exports/ and everything else [default: MEMORY-CONTEXT].",
+)
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> None:
+    """Keep every message of your AI conversations, once.
+
+    Drop exports into MEMORY-CONTEXT/exports; exportd recognises the session, stores what
+    is new in PostgreSQL, archives the file and writes a readable session file.
+    """
+    overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
+    settings = load(config, overrides)
+    configure(settings.log_level, settings.log_format)
+    ctx.obj = settings
+
+
+cli.add_command(run.command)
+cli.add_command(check_config.command)
+cli.add_command(migrate.command)
+cli.add_command(db.command)
+
+
+def main() -> None:
+    """Run the command; errors become one readable message and an exit code."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = EX_USAGE
+    except ConfigurationError as error:
+        code = _fail("settings", error, EX_CONFIG)
+    except FolderInUse as error:
+        code = _fail("folder in use", error, EX_CANTCREAT)
+    except TransientError as error:
+        code = _fail("try again later", error, EX_TEMPFAIL)
+    except ExportdError as error:
+        code = _fail("error", error, EX_SOFTWARE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(what: str, error: Exception, code: int) -> int:
+    click.echo(f"exportd: {what}: {error}", err=True)
+    return code

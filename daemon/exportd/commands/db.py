@@ -1,0 +1,54 @@
+"""``exportd db``: reach the database with tools of your own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import AbstractContextManager
+
+import click
+
+from ..config import Settings
+from ..embedded import binary
+from ..folders import Folders
+from ..service import database
+from ..store import connection_variables
+
+
+@click.group("db")
+def command() -> None:
+    """Reach the database with tools of your own."""
+
+
+@command.command("url")
+@click.pass_obj
+def url(settings: Settings) -> int:
+    """Print the database's URL.
+
+    The embedded server answers there as long as a daemon, or another command, runs.
+    """
+    with _database(settings) as address:
+        click.echo(address)
+    return 0
+
+
+@command.command("psql", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def psql(settings: Settings, arguments: tuple[str, ...]) -> int:
+    """Open psql on the database, with any of psql's own arguments.
+
+    \b
+    exportd db psql -c "SELECT role, count(*) FROM messages GROUP BY role"
+    """
+    with _database(settings) as address:
+        environment = {**os.environ, **connection_variables(address)}
+        program = shutil.which("psql") or os.fspath(binary("psql"))
+        return subprocess.run([program, *arguments], env=environment, check=False).returncode  # noqa: S603
+
+
+def _database(settings: Settings) -> AbstractContextManager[str]:
+    folders = Folders(settings.memory_dir.absolute())
+    folders.create()
+    return database(settings, folders)

@@ -1,0 +1,24 @@
+"""``exportd migrate``: bring the schema up to date."""
+
+from __future__ import annotations
+
+import click
+
+from .. import store
+from ..config import Settings
+from ..folders import Folders
+from ..service import database
+
+
+@click.command("migrate")
+@click.option("--pending", is_flag=True, help="Only name the migrations that are missing.")
+@click.pass_obj
+def command(settings: Settings, *, pending: bool) -> int:
+    """Apply missing migrations; the daemon does so itself unless auto_migrate is off."""
+    folders = Folders(settings.memory_dir.absolute())
+    folders.create()
+    with database(settings, folders) as url:
+        ids = store.pending(url) if pending else store.migrate(url)
+    word = "missing" if pending else "applied"
+    click.echo("\n".join(f"{word}: {name}" for name in ids) or "The schema is up to date.")
+    return 0

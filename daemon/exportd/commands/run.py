@@ -1,0 +1,39 @@
+"""``exportd run``: the daemon, or one drain of the folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ..config import Settings
+from ..models import Report
+from ..service import service
+
+
+@click.command("run")
+@click.option("--once", is_flag=True, help="Ingest what waits, print the report and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: the report as JSON.")
+@click.pass_obj
+def command(settings: Settings, *, once: bool, as_json: bool) -> int:
+    """Watch the drop folder and ingest what arrives, until SIGTERM or Ctrl-C.
+
+    \b
+    exportd run          the daemon
+    exportd run --once   drain the folder; 0: every file met its fate, dead letters
+                         included; 75: something had to be deferred
+    """
+    if as_json and not once:
+        raise click.UsageError("--json goes with --once")
+    with service(settings) as running:
+        running.stop_on_signals()
+        if not once:
+            return running.run()
+        code, reports, text = running.run_once()
+    click.echo(_json(reports) if as_json else text, nl=as_json)
+    return code
+
+
+def _json(reports: list[Report]) -> str:
+    return json.dumps({"files": [asdict(report) for report in reports]}, ensure_ascii=False)

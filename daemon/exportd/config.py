@@ -1,0 +1,157 @@
+"""Settings: defaults, then a TOML file, then the environment (DESIGN 1).
+
+Everything unknown or wrong is reported at once; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .errors import ConfigurationError
+
+ENV_PREFIX = "EXPORTD_"
+ENV_FILE = "EXPORTD_CONFIG"
+DEFAULT_FILE = "exportd.toml"
+
+_Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class DatabaseSettings(BaseModel):
+    """Where messages are stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr | None = None
+    auto_migrate: bool = True
+
+
+class Settings(BaseSettings):
+    """All settings; ``config.example.toml`` documents each with its default."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+    )
+
+    memory_dir: Path = Path("MEMORY-CONTEXT")
+    settle_time: _Seconds = 1.0
+    rescan_interval: _Seconds = 60.0
+    empty_timeout: _Seconds = 600.0
+    max_export_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    status_log_max_bytes: Annotated[int, Field(ge=10_000)] = 1_000_000
+    status_log_backups: Annotated[int, Field(ge=0, le=1000)] = 5
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    database: DatabaseSettings = DatabaseSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes as keyword arguments.
+
+        pydantic-settings hands over five sources by these names; two are ours.
+        """
+        return env_settings, init_settings
+
+
+def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from ``file``, else $EXPORTD_CONFIG, else ./exportd.toml if there is one.
+
+    ``overrides`` are what was given on the command line. Raises ``ConfigurationError``
+    that names every wrong key, what was expected and where it was found.
+    """
+    path = file or _default_file()
+    values = _read(path) if path else {}
+    problems = list(_unknown_variables())
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += _problems(error, path)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return settings.model_copy(update=dict(overrides or {}))
+
+
+def _default_file() -> Path | None:
+    if named := os.environ.get(ENV_FILE):
+        return Path(named)
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from error
+
+
+def setting_names() -> list[str]:
+    """Every setting as it stands in the file, sections with a dot."""
+    names = []
+    for name, info in Settings.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names += [f"{name}.{inner}" for inner in info.annotation.model_fields]
+        else:
+            names.append(name)
+    return names
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: ``database.url`` is EXPORTD_DATABASE_URL."""
+    return ENV_PREFIX + name.replace(".", "_").upper()
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {variable(name) for name in setting_names()} | {ENV_FILE}
+    for name in sorted(os.environ):
+        if name.startswith(ENV_PREFIX) and name not in known:
+            yield f"environment: {name}: unknown setting{_suggestion(name, known)}"
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _problems(error: ValidationError, path: Path | None) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            if variable(name) in os.environ:
+                continue  # told as an unknown variable
+            yield f"{path}: {name}: unknown setting{_suggestion(name, set(setting_names()))}"
+            continue
+        where = variable(name) if variable(name) in os.environ else name
+        source = "environment" if where != name else path
+        yield f"{source}: {where}: {_plain(problem['msg'])}"
+
+
+def _plain(message: str) -> str:
+    return message.replace("Input should", "should").replace("Value error, ", "")

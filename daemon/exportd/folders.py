@@ -1,0 +1,93 @@
+"""The folder an operator sees, and names that are safe in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+# Names of files that other programs have not finished (FORMATS, HAZARDS 3).
+UNFINISHED = (".part", ".partial", ".tmp", ".swp", ".crdownload", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Paths under one memory folder (DESIGN 1)."""
+
+    memory: Path
+
+    @property
+    def exports(self) -> Path:
+        return self.memory / "exports"
+
+    @property
+    def archive(self) -> Path:
+        return self.memory / "exports-archive"
+
+    @property
+    def failed(self) -> Path:
+        return self.memory / "exports-failed"
+
+    @property
+    def sessions(self) -> Path:
+        return self.memory / "sessions"
+
+    @property
+    def status_log(self) -> Path:
+        return self.memory / "export-dedup-status.txt"
+
+    @property
+    def state(self) -> Path:
+        return self.memory / ".exportd"
+
+    @property
+    def inflight(self) -> Path:
+        return self.state / "inflight"
+
+    def relative(self, path: Path) -> str:
+        """``path`` as it is shown to people: from the memory folder on."""
+        return str(path.relative_to(self.memory))
+
+    def create(self) -> None:
+        """Make what is missing; ``ConfigurationError`` where that is impossible."""
+        try:
+            for folder in (self.memory, self.exports):
+                folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.archive, self.failed, self.sessions, self.inflight):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{error.filename}: cannot be made ({error.strerror}); expected a folder that "
+                "exportd may write to, see memory_dir"
+            ) from error
+        if self.exports.stat().st_dev != self.inflight.stat().st_dev:
+            raise ConfigurationError(
+                f"{self.exports} and {self.inflight} are on different file systems; a file is "
+                "claimed by renaming it, so both must be on one"
+            )
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name says that its file is hidden or not yet complete."""
+    return name.startswith(".") or name.lower().endswith(UNFINISHED)
+
+
+def with_suffix_before_extension(name: str, suffix: str) -> str:
+    """``NAME.txt`` and ``1a2b`` as ``NAME.1a2b.txt``, within the 255 bytes of a name."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem:
+        stem, dot, extension = name, "", ""
+    tail = f".{suffix}{dot}{extension}"
+    room = 255 - len(os.fsencode(tail))
+    return os.fsdecode(os.fsencode(stem)[: max(room, 0)]) + tail
+
+
+def fsync_directory(folder: Path) -> None:
+    """Make renames in ``folder`` survive a power cut (HAZARDS 41)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

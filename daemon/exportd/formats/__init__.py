@@ -1,0 +1,60 @@
+"""Which formats there are, and which one a content is in.
+
+The registry is an explicit tuple: a new format is one module, one entry here and one
+golden sample under ``tests/golden``.
+"""
+
+from __future__ import annotations
+
+from ..errors import AmbiguousFormat, UnknownFormat
+from ..models import Transcript
+from . import claude_code_text, indexed_json
+from .base import Confidence, Format
+
+FORMATS: tuple[Format, ...] = (claude_code_text, indexed_json)
+
+# What detection looks at; every format shows itself well before this.
+HEAD_BYTES = 65_536
+
+# First bytes of what people drop by mistake: a name for it helps more than a parse error.
+_BINARY_SIGNS = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "gzip-compressed data",
+    b"\x7fELF": "a program",
+    b"SQLite format 3": "an SQLite database",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
+
+
+def parse(raw: bytes, name: str) -> Transcript:
+    """Read ``raw`` in the one format that claims it.
+
+    Raises ``UnknownFormat`` when none does, ``AmbiguousFormat`` when several do and
+    ``MalformedExport`` when the content breaks the rules of its format.
+    """
+    return recognise(raw[:HEAD_BYTES], name).parse(raw, name)
+
+
+def recognise(head: bytes, name: str) -> Format:
+    """The one format that claims a content by its first ``HEAD_BYTES``."""
+    judged = [(module, module.detect(head, name)) for module in FORMATS]
+    claims = [(module, why) for module, why in judged if why.certain]
+    if len(claims) == 1:
+        return claims[0][0]
+    if claims:
+        both = "; ".join(f"{module.NAME}: {why.reason}" for module, why in claims)
+        raise AmbiguousFormat(f"more than one format claims this file ({both})")
+    raise UnknownFormat(_why_unknown(head, judged))
+
+
+def _why_unknown(head: bytes, judged: list[tuple[Format, Confidence]]) -> str:
+    for sign, what in _BINARY_SIGNS.items():
+        if head.startswith(sign):
+            return f"this is {what}; expected a conversation export in UTF-8 text or JSON"
+    reasons = "; ".join(f"not {module.NAME}: {why.reason}" for module, why in judged)
+    return f"no known export format ({reasons})"

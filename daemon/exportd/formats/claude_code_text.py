@@ -1,0 +1,298 @@
+"""Claude Code ``/export`` text: a rendering of the screen (FORMATS 1).
+
+There are no ids, times or roles in the file; only the glyph at the start of a line
+tells what a block is. A block runs to the next such line: neither indentation nor an
+empty line ends a prompt (FORMATS 1.3). Reading is deterministic, and a transcript
+pasted into a prompt is read as the blocks it looks like, and flagged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import Kind, Message, Region, Role, Span, Transcript
+from .base import Confidence
+from .text import decode
+
+NAME = "claude-code-text"
+PARSER_VERSION = 1
+
+_GAP = r"(?:[ \xa0]|$)"
+_PROMPT = re.compile(rf"[>❯]{_GAP}")
+_SPEAK = re.compile(rf"[⏺●]{_GAP}")
+# Deeper ones belong to the block they stand in: a sub-agent's own calls, a quoted screen.
+_RESULT = re.compile(r"[ \xa0]{0,2}⎿")
+_THINKING = re.compile(r"[✻∴] (?:Thinking…|Thought for )")
+_NOTICE = re.compile(r"[✻※✢✶✳✽] \S")
+_GLUED = re.compile(r"([✻※✢✶✳✽] .*?\S)[ \xa0]+⎿")
+_COMPACTION = re.compile(
+    r"(?:═+ |✻ )Conversation compacted\b|[⏺●] Compact summary \(|✻ Compact summary"
+)
+# 2.1 shows whole runs of calls as one line without a glyph: "  Read 4 files (ctrl+o …".
+_COLLAPSED = re.compile(r"  [A-Z][a-z]+ (?:for )?\d+ [^()]*\(ctrl\+[a-z] to expand\)\s*$")
+_HEADER = re.compile(
+    r"[ *]{0,3}▐▛███▜▌ .*Claude Code v\d|▗ ▗   ▖ ▖  Claude Code v\d|╭─+ Claude Code v\d"
+    r"|│? {1,2}✻ Welcome to Claude Code!"
+)
+_OPENINGS = (
+    ("prompt", _PROMPT),
+    ("compaction", _COMPACTION),
+    ("speak", _SPEAK),
+    ("result", _RESULT),
+    ("thinking", _THINKING),
+    ("notice", _NOTICE),
+)
+_OPENING_SIGNS = frozenset(" \xa0>❯⏺●⎿✻∴※✢✶✳✽═▗╭│*")
+_VERSION = re.compile(r"Claude Code v(\d[\w.]*)")
+_MODEL = re.compile(r"\b((?:Sonnet|Haiku|Opus|Fable|Claude) [\d.]+|claude-[\w.-]+\d)\b")
+_CWD = re.compile(r"cwd: (?P<boxed>\S.*?) *│?$|▘▘ ▝▝ +\*? *(?P<logo>[~/A-Z].*?) *$")
+_CWD_BOX = re.compile(r"│ +(?P<path>(?:[~/]|[A-Z]:)\S*) +│")
+_TOOL = re.compile(
+    r"(?P<tool>[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,3}|[\w.:-]+|\S.{0,80}? \(MCP\))"
+    r"\((?P<input>.*)",
+    re.DOTALL,
+)
+_BARE_TOOLS = ("Update Todos",)
+_IN_FLIGHT = re.compile(r"(?:Running|Waiting|Initializing)…")
+_EXPORTED = re.compile(r"Conversation exported to:(.*)", re.DOTALL)
+
+# Lines of the header: the logo box and the announcements below it take at most this.
+_HEADER_LINES = 25
+
+
+def detect(head: bytes, name: str) -> Confidence:
+    """Certain with a header, or two of: glyph block, result, prompt (FORMATS 1.5).
+
+    Without a header the first line must open a block, and ``>`` with ``●`` alone is
+    trusted only there: build logs know both signs.
+    """
+    lines = [decode(line) for line in head.split(b"\n")]
+    if any(_HEADER.match(line) for line in lines[:_HEADER_LINES]):
+        return Confidence(certain=True, reason="has a Claude Code header")
+    seen = {
+        "a glyph block (⏺ or ●)": any(map(_SPEAK.match, lines)),
+        "a result (⎿)": any(map(_RESULT.match, lines)),
+        "a prompt (> or ❯)": any(map(_PROMPT.match, lines)),
+    }
+    found = [what for what, there in seen.items() if there]
+    first = next((line for line in lines if line.strip()), "")
+    opens = _opens(first, None) is not None
+    if len(found) >= 2 and (seen["a result (⎿)"] or opens):
+        return Confidence(certain=True, reason=f"has {' and '.join(found)}")
+    if not found:
+        return Confidence(certain=False, reason="no header, no prompt, no ⏺, ● or ⎿")
+    return Confidence(certain=False, reason=f"only {' and '.join(found)}, and no header")
+
+
+def parse(raw: bytes, name: str) -> Transcript:
+    """Read a whole export.
+
+    Spans of messages and regions partition ``raw``; every byte that is not blank or
+    header is in some message's text.
+    """
+    reader = _Reader()
+    for block in _blocks(raw):
+        reader.take(block)
+    return reader.transcript()
+
+
+@dataclass(slots=True)
+class _Line:
+    start: int
+    end: int
+    text: str
+
+    @property
+    def blank(self) -> bool:
+        return not self.text.strip()
+
+
+@dataclass(slots=True)
+class _Block:
+    """Lines from one opening line to the next; ``opened`` is None before the first."""
+
+    opened: str | None
+    lines: list[_Line]
+
+
+def _blocks(raw: bytes) -> Iterator[_Block]:
+    block = _Block(None, [])
+    for line in _lines(raw):
+        opened = _opens(line.text, block.opened)
+        if opened is not None:
+            if block.lines:
+                yield block
+            block = _Block(opened, [])
+        block.lines.append(line)
+    if block.lines:
+        yield block
+
+
+def _lines(raw: bytes) -> Iterator[_Line]:
+    start = 0
+    for piece in raw.splitlines(keepends=True) if b"\r" not in raw else _split(raw):
+        text = decode(piece).rstrip("\r\n")
+        end = start + len(piece)
+        if glued := _GLUED.match(text):
+            cut = start + len(glued[1].encode())
+            yield _Line(start, cut, glued[1])
+            start, text = cut, text[glued.end(1) :]
+        yield _Line(start, end, text)
+        start = end
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """Lines by LF alone: a bare CR is a progress bar inside a line, not its end."""
+    pieces = [piece + b"\n" for piece in raw.split(b"\n")]
+    pieces[-1] = pieces[-1][:-1]
+    return [piece for piece in pieces if piece]
+
+
+def _opens(text: str, inside: str | None) -> str | None:
+    """What block a line opens, if any, given the kind of block it stands in."""
+    if not text or text[0] not in _OPENING_SIGNS:
+        return None
+    for opened, pattern in _OPENINGS:
+        if pattern.match(text):
+            return opened
+    if inside is not None and _HEADER.match(text):
+        return "header"
+    if inside not in (None, "prompt") and _COLLAPSED.match(text):
+        return "notice"
+    return None
+
+
+class _Reader:
+    """Turns blocks into messages and regions, one after the other."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._regions: list[Region] = []
+        self._lineage: list[str] = []
+        self._flags: set[str] = set()
+        self._header: dict[str, str] = {}
+        self._compacted = False
+        self._tool: str | None = None
+
+    def take(self, block: _Block) -> None:
+        body, blanks = _without_trailing_blanks(block.lines)
+        if body:
+            span = Span(body[0].start, body[-1].end)
+            self._take_body(block.opened, body, span)
+        if blanks:
+            span = Span(blanks[0].start, blanks[-1].end)
+            self._regions.append(Region(span, "separator", "blank lines"))
+
+    def _take_body(self, opened: str | None, body: list[_Line], span: Span) -> None:
+        texts = [line.text for line in body]
+        if opened is None and any(map(_HEADER.match, texts)):
+            self._header = _header_facts(texts)
+            self._regions.append(Region(span, "header", "Claude Code's welcome box"))
+        elif opened == "compaction" and not self._messages:
+            self._compacted = True
+            self._regions.append(Region(span, "notice", "compaction bar"))
+        else:
+            self._messages.append(self._message(opened, texts, span))
+
+    def _message(self, opened: str | None, texts: list[str], span: Span) -> Message:
+        match opened:
+            case "prompt":
+                return self._prompt(texts, span)
+            case "speak":
+                return self._speak(texts, span)
+            case "result":
+                return self._result(texts, span)
+            case "thinking":
+                text = _dedent([texts[0][2:], *texts[1:]])
+                return Message(Role.ASSISTANT, Kind.THINKING, text, span)
+            case None:
+                self._flags.add("headless")
+                return Message(Role.SYSTEM, Kind.TEXT, _dedent(texts), span)
+            case _:
+                if opened in ("compaction", "header"):
+                    self._flags.add("scrollback")
+                return Message(Role.SYSTEM, Kind.NOTICE, _dedent(texts), span)
+
+    def _prompt(self, texts: list[str], span: Span) -> Message:
+        self._tool = None
+        text = _dedent([texts[0][2:], *texts[1:]])
+        if _opens(text.lstrip(), None) is not None:
+            self._flags.add("pasted_transcript")
+        command = text.startswith(("/", "!"))
+        return Message(Role.USER, Kind.COMMAND if command else Kind.PROMPT, text, span)
+
+    def _speak(self, texts: list[str], span: Span) -> Message:
+        text = _dedent([texts[0][2:], *texts[1:]])
+        call = _TOOL.match(text)
+        if call is None and text not in _BARE_TOOLS:
+            self._tool = None
+            return Message(Role.ASSISTANT, Kind.TEXT, text, span)
+        self._tool = call["tool"] if call else text
+        extra = {"tool": self._tool}
+        if call:
+            extra["input"] = call["input"].removesuffix(")")
+        return Message(Role.ASSISTANT, Kind.TOOL_CALL, text, span, extra=extra)
+
+    def _result(self, texts: list[str], span: Span) -> Message:
+        first = texts[0].replace("\xa0", " ").lstrip()[1:].strip()
+        text = _dedent([first, *texts[1:]]).strip("\n")
+        if exported := _EXPORTED.match(text):
+            self._lineage.append(exported_name(exported[1]))
+        extra: dict[str, Any] = {"tool": self._tool} if self._tool else {}
+        in_flight = bool(_IN_FLIGHT.match(text))
+        return Message(
+            Role.TOOL, Kind.TOOL_RESULT, text, span, in_flight=in_flight, extra=extra
+        )
+
+    def transcript(self) -> Transcript:
+        return Transcript(
+            format=NAME,
+            parser_version=PARSER_VERSION,
+            messages=tuple(self._messages),
+            regions=tuple(self._regions),
+            starts_compacted=self._compacted,
+            cwd=self._header.get("cwd"),
+            lineage=tuple(self._lineage),
+            flags=tuple(sorted(self._flags)),
+            header=self._header,
+        )
+
+
+def exported_name(text: str) -> str:
+    """A file name as it stands after "Conversation exported to:", comparable.
+
+    The rendering wraps it in the middle of words, so whitespace means nothing in it.
+    """
+    return re.split(r"[/\\]", "".join(text.split()))[-1]
+
+
+def _without_trailing_blanks(lines: list[_Line]) -> tuple[list[_Line], list[_Line]]:
+    end = len(lines)
+    while end and lines[end - 1].blank:
+        end -= 1
+    return lines[:end], lines[end:]
+
+
+def _dedent(texts: list[str]) -> str:
+    """First line as it is, the others without their common indentation or padding."""
+    rest = [text.replace("\xa0", " ").rstrip() for text in texts[1:]]
+    indent = min((len(t) - len(t.lstrip()) for t in rest if t), default=0)
+    return "\n".join([texts[0].replace("\xa0", " ").rstrip(), *(t[indent:] for t in rest)])
+
+
+def _header_facts(texts: list[str]) -> dict[str, str]:
+    whole = "\n".join(texts)
+    facts = {}
+    if version := _VERSION.search(whole):
+        facts["version"] = version[1]
+    if model := _MODEL.search(whole):
+        facts["model"] = model[1]
+    for text in texts:
+        if cwd := _CWD.search(text):
+            facts["cwd"] = cwd["boxed"] or cwd["logo"]
+        elif box := _CWD_BOX.match(text):
+            facts["cwd"] = box["path"]
+    return facts

@@ -1,0 +1,211 @@
+"""Indexed JSON of browser extensions (FORMATS 4), in both shapes that exist.
+
+``{"exported_at", "title", "messages": [{"index", "type", "message"}]}`` and
+``{"meta": {…}, "chats": [{"index", "type", "message": […]}]}``. The index is the
+position in the page: it may have gaps, which are reported, and it may not repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from ..errors import MalformedExport
+from ..models import Kind, Message, Region, Role, Span, Transcript
+from .base import Confidence
+from .text import decode, encode, escape, escape_value
+
+NAME = "indexed-json"
+PARSER_VERSION = 1
+
+_LISTS = ("messages", "chats")
+_LIST = re.compile(r'"(?:messages|chats)"\s*:\s*\[')
+_INDEX = re.compile(r'"index"\s*:\s*\d')
+_ROLES = {
+    "prompt": Role.USER,
+    "user": Role.USER,
+    "human": Role.USER,
+    "response": Role.ASSISTANT,
+    "assistant": Role.ASSISTANT,
+    "system": Role.SYSTEM,
+    "tool": Role.TOOL,
+}
+_KINDS = {Role.USER: Kind.PROMPT, Role.TOOL: Kind.TOOL_RESULT}
+_DECODER = json.JSONDecoder(strict=False)
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def detect(head: bytes, name: str) -> Confidence:
+    """Certain when a list ``messages`` or ``chats`` holds records with an ``index``."""
+    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    if not text.lstrip().startswith("{"):
+        return Confidence(certain=False, reason="no JSON object")
+    if not (listed := _LIST.search(text)):
+        return Confidence(certain=False, reason='JSON without a list "messages" or "chats"')
+    empty = text[listed.end() :].lstrip().startswith("]")
+    if _INDEX.search(text, listed.end()) or (empty and "exported_at" in text):
+        return Confidence(certain=True, reason=f"JSON with {listed[0]}…] of indexed records")
+    return Confidence(certain=False, reason="JSON whose messages have no index")
+
+
+def parse(raw: bytes, name: str) -> Transcript:
+    """Read a whole export; ``MalformedExport`` names line and column of what is wrong."""
+    bom = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
+    text = decode(raw[len(bom) :])
+    try:
+        header, found = _document(text)
+    except json.JSONDecodeError as error:
+        raise MalformedExport(
+            f"broken or truncated JSON: expected valid JSON to the end of the file, found "
+            f"{error.msg.lower()} at line {error.lineno}, column {error.colno} of "
+            f"{len(text.splitlines())} lines; export it again"
+        ) from error
+    except RecursionError as error:
+        raise MalformedExport("JSON nested too deeply to be a conversation") from error
+    messages = _messages(text, found, len(bom))
+    meta = header.get("meta")
+    facts = {**(meta if isinstance(meta, dict) else {}), **header}
+    title = facts.get("title")
+    return Transcript(
+        format=NAME,
+        parser_version=PARSER_VERSION,
+        messages=messages,
+        regions=tuple(_regions(messages, len(raw))),
+        title=escape(title) if isinstance(title, str) else None,
+        header={key: escape_value(value) for key, value in header.items()},
+    )
+
+
+_Record = tuple[int, int, Any]  # start, end (characters), value
+
+
+def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
+    """Top-level members that are no messages, and the records that are, with places."""
+    header: dict[str, Any] = {}
+    records: list[_Record] = []
+    at = _expect(text, _skip(text, 0), "{")
+    while text[at : at + 1] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        if not isinstance(key, str):
+            raise json.JSONDecodeError("a key that is no string", text, at)
+        at = _skip(text, _expect(text, _skip(text, at), ":"))
+        if key in _LISTS and text[at : at + 1] == "[":
+            at = _list(text, at, records)
+        else:
+            header[key], at = _DECODER.raw_decode(text, at)
+        at = _next(text, at, "}")
+    if (end := _skip(text, at + 1)) != len(text):
+        raise json.JSONDecodeError("more text after the end of the object", text, end)
+    return header, records
+
+
+def _list(text: str, at: int, records: list[_Record]) -> int:
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        value, end = _DECODER.raw_decode(text, at)
+        records.append((at, end, value))
+        at = _next(text, end, "]")
+    return at + 1
+
+
+def _skip(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _expect(text: str, at: int, sign: str) -> int:
+    if text[at : at + 1] != sign:
+        raise json.JSONDecodeError(f"no {sign!r}", text, at)
+    return _skip(text, at + 1)
+
+
+def _next(text: str, at: int, closing: str) -> int:
+    """Past a comma, or to the closing sign; a trailing comma is forgiven (FORMATS 4)."""
+    at = _skip(text, at)
+    return at if text[at : at + 1] == closing else _expect(text, at, ",")
+
+
+def _messages(text: str, records: list[_Record], offset: int) -> tuple[Message, ...]:
+    messages = []
+    at = 0
+    for number, (start, end, value) in enumerate(records):
+        first = offset + len(encode(text[at:start]))
+        offset, at = first + len(encode(text[start:end])), end
+        messages.append(_message(value, number, Span(first, offset)))
+    for before, after in pairwise(messages):
+        if (after.source_index or 0) <= (before.source_index or 0):
+            raise MalformedExport(
+                f"index {after.source_index} stands after index {before.source_index}; "
+                "expected indices that only grow"
+            )
+    return tuple(messages)
+
+
+def _message(value: Any, number: int, span: Span) -> Message:
+    if not isinstance(value, dict):
+        raise MalformedExport(
+            f"message {number} is a {type(value).__name__}; expected an object with "
+            "index, type and message"
+        )
+    index, said = value.get("index"), value.get("type", value.get("role"))
+    body = value.get("message", value.get("content"))
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 2**31:
+        raise MalformedExport(
+            f"message {number} has index {index!r}; expected a whole number from 0"
+        )
+    if said not in _ROLES or body is None:
+        missing = "message" if said in _ROLES else "type (prompt or response)"
+        raise MalformedExport(f"message {number} (index {index}) has no usable {missing}")
+    role = _ROLES[said]
+    rest = {
+        k: v
+        for k, v in value.items()
+        if k not in ("index", "type", "role", "message", "content")
+    }
+    return Message(
+        role=role,
+        kind=_KINDS.get(role, Kind.TEXT),
+        text=escape(_text(body)),
+        span=span,
+        source_index=index,
+        extra={key: escape_value(item) for key, item in rest.items()},
+    )
+
+
+def _text(body: Any) -> str:
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list):
+        return "\n\n".join(_item(item) for item in body)
+    return _item(body)
+
+
+def _item(item: Any) -> str:
+    """One element of a page as Markdown; what is not known stays JSON, never dropped."""
+    match item:
+        case str():
+            return item
+        case {"type": "pre", "data": str(code)}:
+            return f"```{item.get('language') or ''}\n{code}\n```"
+        case {"type": "ul", "data": list(rows)}:
+            return "\n".join(f"- {_text(row)}" for row in rows)
+        case {"type": "ol", "data": list(rows)}:
+            return "\n".join(f"{n}. {_text(row)}" for n, row in enumerate(rows, 1))
+        case {"type": "p" | "text", "data": str(text)} | {"type": "text", "text": str(text)}:
+            return text
+        case _:
+            return json.dumps(item, ensure_ascii=False)
+
+
+def _regions(messages: tuple[Message, ...], size_bytes: int) -> Iterator[Region]:
+    at = 0
+    for number, message in enumerate(messages):
+        if at < message.span.start:
+            label = "separator" if number else "header"
+            yield Region(Span(at, message.span.start), label, "JSON around the messages")
+        at = message.span.end
+    if at < size_bytes:
+        yield Region(Span(at, size_bytes), "header", "JSON around the messages")

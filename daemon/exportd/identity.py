@@ -1,0 +1,244 @@
+"""Which segment and which conversation an export belongs to, why, and how sure.
+
+Values in, values out. The rules and their measured grounds are DESIGN 4.2 and 4.3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .fingerprint import anchors, compact, continues, equal_places
+from .models import Place
+
+# Evidence that two exports begin at the same place. In every true pair of 268 real
+# exports all anchors of the shorter head the longer; in every false pair at most two of
+# three or more do. One anchor ("yes") is evidence only inside a longer equal run.
+MIN_ANCHORS = 2
+MIN_EQUAL_RUN = 3
+MIN_EQUAL_RUN_CHARS = 200
+MIN_RERENDERED_ANCHORS = 10
+MIN_RERENDERED_SHARE = 0.7
+
+MAX_ID_BYTES = 200  # a file name may have 255; ".md" and a temporary suffix want room
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why two runs of messages are one segment; ``strength`` orders candidates."""
+
+    reason: str
+    strength: int
+
+
+def same_segment(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence | None:
+    """Evidence that both runs start at the same place of the same segment, or None."""
+    if _indexed(known) and _indexed(incoming):
+        return _same_index_space(known, incoming)
+    shorter, longer = sorted((known, incoming), key=lambda run: (len(anchors(run)), len(run)))
+    heads, others = anchors(shorter), anchors(longer)
+    if not heads:
+        return None
+    if _heads(heads, others, shorter, longer) and len(heads) >= MIN_ANCHORS:
+        return Evidence(f"all {len(heads)} anchors of the shorter head the longer", len(heads))
+    if _equal_run(shorter, longer):
+        return Evidence(f"all {len(shorter)} messages of the shorter head the longer", 1)
+    return _rerendered(heads, others)
+
+
+def _heads(heads: list[Place], others: list[Place], *runs: Sequence[Place]) -> bool:
+    """Whether all of ``heads`` stand at the head of ``others``; ends are provisional."""
+    ends = {id(run[-1]) for run in runs}
+    return len(heads) <= len(others) and all(
+        a.hashes & b.hashes
+        or (id(a) in ends and continues(a, b))
+        or (id(b) in ends and continues(b, a))
+        for a, b in zip(heads, others, strict=False)
+    )
+
+
+def _equal_run(shorter: Sequence[Place], longer: Sequence[Place]) -> bool:
+    """The text form of a byte-identical prefix, for exports with too few anchors."""
+    return (
+        MIN_EQUAL_RUN <= len(shorter) <= len(longer)
+        and all(a.hashes & b.hashes for a, b in zip(shorter[:-1], longer, strict=False))
+        and continues(shorter[-1], longer[len(shorter) - 1])
+        and sum(len(compact(place.text)) for place in shorter) >= MIN_EQUAL_RUN_CHARS
+    )
+
+
+def _rerendered(heads: list[Place], others: list[Place]) -> Evidence | None:
+    """Other width, reflowed lists: most anchors are equal, and so are the first ten."""
+    leading = 0
+    for a, b in zip(heads, others, strict=False):
+        if not a.hashes & b.hashes:
+            break
+        leading += 1
+    if leading < MIN_RERENDERED_ANCHORS:
+        return None
+    equal = len(equal_places(heads, others))
+    if equal < MIN_RERENDERED_SHARE * len(heads):
+        return None
+    return Evidence(f"{equal} of {len(heads)} anchors equal, rendered anew", equal)
+
+
+def _indexed(run: Sequence[Place]) -> bool:
+    return bool(run) and all(place.source_index is not None for place in run)
+
+
+def _same_index_space(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence | None:
+    """Native indices count one segment when most of the shared ones say the same."""
+    by_index = {place.source_index: place for place in known}
+    shared = [(by_index[p.source_index], p) for p in incoming if p.source_index in by_index]
+    equal = sum(bool(a.hashes & b.hashes) or continues(a, b) for a, b in shared)
+    if not shared or equal < MIN_RERENDERED_SHARE * len(shared):
+        return None
+    return Evidence(f"{equal} of {len(shared)} shared indices say the same", equal)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFact:
+    """What naming and order look at of one export of a segment."""
+
+    name: str
+    message_count: int
+    modified_at: datetime
+    explicit_id: str | None = None
+    lineage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The conversation of a segment: why this one, and how sure."""
+
+    conversation_id: str
+    reason: str
+    confidence: str
+
+
+def resolve(
+    exports: Sequence[ExportFact],
+    *,
+    cwd: str | None,
+    first_hash: str,
+    lineage: tuple[str, str] | None = None,
+) -> Resolution:
+    """Name a segment's conversation by its exports (DESIGN 4.3, first that applies).
+
+    ``first_hash`` is the fingerprint of the segment's first anchor. ``lineage`` is a
+    known export's name that the segment mentions, and that export's conversation.
+    The name rules look at the earliest export: fewest messages, then date, then name.
+    """
+    for export in sorted(exports, key=_earliest):
+        if export.explicit_id:
+            return Resolution(safe_id(export.explicit_id), "given explicitly", "certain")
+    if lineage:
+        name, conversation_id = lineage
+        return Resolution(conversation_id, f"continues the export {name}", "high")
+    earliest = min(exports, key=_earliest)
+    named = parse_name(earliest.name)
+    if named.project and not named.generic:
+        reason = f"{named.rule} of the file name {earliest.name}"
+        return Resolution(safe_id(named.project), reason, named.confidence)
+    folder = re.split(r"[/\\]", cwd.rstrip("/\\"))[-1] if cwd else ""
+    label = folder if folder.strip("~.… ") else "session"
+    return Resolution(
+        safe_id(f"{label}-{first_hash[:8]}"),
+        f"folder and first message, for {earliest.name} names no project",
+        "medium",
+    )
+
+
+def aliases(exports: Sequence[ExportFact], conversation_id: str) -> dict[str, str]:
+    """Other names that the exports of a segment suggest, each with its export's name."""
+    named = {export.name: parse_name(export.name) for export in exports}
+    ids = {
+        safe_id(found.project): name
+        for name, found in named.items()
+        if found.project and not found.generic
+    }
+    return {alias: name for alias, name in ids.items() if alias != conversation_id}
+
+
+def segment_order(exports: Sequence[ExportFact]) -> tuple[datetime, datetime, str]:
+    """Sort key of a segment within its conversation: when its first export was taken.
+
+    The date in the file name, else the file's time; then time, then name (DESIGN 4.3).
+    """
+    first = min(exports, key=_earliest)
+    dated = parse_name(first.name).dated
+    return dated or first.modified_at, first.modified_at, first.name
+
+
+def _earliest(export: ExportFact) -> tuple[int, datetime, str]:
+    """The export that shows the fewest messages, then the earlier date, then the name."""
+    dated = parse_name(export.name).dated
+    return export.message_count, dated or datetime.max.replace(tzinfo=UTC), export.name
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedName:
+    """What a file name tells: project or slug, date, and which rule read it."""
+
+    project: str
+    rule: str
+    confidence: str
+    generic: bool
+    dated: datetime | None
+
+
+_DATE = re.compile(
+    r"(\d{4})[-=](\d\d)[-=](\d\d)"
+    r"(?:T(\d\d)[:-]?(\d\d)(?:[:-]?(\d\d))?Z?)?(?=[-_ .]|$)[-_ ]*"
+)
+_EXPORT = re.compile(r"(?:^|[-_ ])EXPR?ORT[-_ ]+(?P<project>.+)$")
+_ARCHIVE_SUFFIX = re.compile(r"-\d{8}-\d{6}$")
+_GENERIC = re.compile(
+    r"this-session-is-being-continued|caveat-the-messages-below|command-message|"
+    r"command-name|local-command|(?:export|conversation|session|untitled|chat)?$",
+    re.IGNORECASE,
+)
+
+
+def parse_name(name: str) -> ParsedName:
+    """Read a file name by the rules of FORMATS 1.1 and DESIGN 4.3."""
+    stem = name.rsplit(".", 1)[0] if "." in name.strip(".") else name
+    stem = _ARCHIVE_SUFFIX.sub("", stem)
+    date = _DATE.match(stem)
+    dated = _moment(date) if date else None
+    if export := _EXPORT.search(stem):
+        project, rule, confidence = export["project"], "EXPORT-{project}", "high"
+    elif date and dated:
+        project, rule, confidence = stem[date.end() :], "date and slug", "medium"
+    else:
+        project, rule, confidence = stem, "stem", "low"
+    generic = _GENERIC.match(project) is not None
+    return ParsedName(project, rule, confidence, generic, dated)
+
+
+def _moment(date: re.Match[str]) -> datetime | None:
+    try:
+        year, month, day, hour, minute, second = (int(part or 0) for part in date.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def safe_id(text: str) -> str:
+    """``text`` as a conversation id: lower case, a safe file name, 200 bytes at most.
+
+    What is cut gets a digest of the whole, so that two long names stay two.
+    """
+    name = unicodedata.normalize("NFC", text).lower()
+    name = re.sub(r"[^\w.]+", "-", name, flags=re.UNICODE).strip("-._")
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    if not name:
+        return f"conversation-{digest}"
+    if len(name.encode()) > MAX_ID_BYTES:
+        cut = name.encode()[: MAX_ID_BYTES - 9].decode("utf-8", "ignore")
+        return f"{cut}-{digest}"
+    return name

@@ -1,0 +1,193 @@
+"""Claim a dropped file, read it and hash it.
+
+The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers one wins.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import DiskTrouble, PermanentError, UnreadableFile
+from .folders import Folders, fsync_directory
+
+_CHUNK_BYTES = 1 << 20
+
+# fcntl(2); not all of them have a name in Python's module.
+_F_SETSIG, _SIGURG = 10, 23
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that is ours: its place in flight, and the name it was dropped under."""
+
+    claim_id: uuid.UUID
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a claimed file, and how the file looked when they were read."""
+
+    raw: bytes
+    sha256: str
+    modified_at: datetime
+    signature: tuple[int, ...]
+
+
+class Intake:
+    """The drop folder and the files in flight of one memory folder."""
+
+    def __init__(self, folders: Folders, max_export_bytes: int) -> None:
+        self._folders = folders
+        self._max_export_bytes = max_export_bytes
+
+    def claim(self, path: Path) -> Claim | None:
+        """Take a dropped file; None when it is gone, because another took it."""
+        claim_id = uuid.uuid4()
+        place = self._folders.inflight / str(claim_id)
+        try:
+            place.mkdir(mode=0o700)
+            path.rename(place / path.name)
+            fsync_directory(place)
+            fsync_directory(self._folders.inflight)
+            fsync_directory(path.parent)
+        except FileNotFoundError:
+            place.rmdir()
+            return None
+        except OSError as error:
+            if not any(place.iterdir()):
+                place.rmdir()
+            raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
+        return Claim(claim_id, place / path.name)
+
+    def sweep(self) -> Iterator[Claim]:
+        """Claims that an earlier process left; empty ones are tidied away."""
+        for place in sorted(self._folders.inflight.iterdir()):
+            claim_id = _claim_id(place)
+            files = sorted(place.iterdir()) if claim_id and place.is_dir() else []
+            if claim_id and files:
+                yield Claim(claim_id, files[0])
+            elif claim_id:
+                place.rmdir()
+
+    def read(self, claim: Claim) -> Content:
+        """The whole content, durable on disk, with its SHA-256.
+
+        Raises ``UnreadableFile`` when it is no regular file or may not be read, and
+        ``PermanentError`` when it is too large. A file that grows meanwhile is read
+        anew until it holds still.
+        """
+        while True:
+            with _opened(claim.path) as file:
+                before = os.fstat(file.fileno())
+                self._check_size(before.st_size)
+                _sync(file.fileno(), claim.path)
+                digest, chunks = hashlib.sha256(), []
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    chunks.append(chunk)
+                after = os.fstat(file.fileno())
+            if _signature(before) == _signature(after):
+                modified_at = datetime.fromtimestamp(after.st_mtime, UTC)
+                raw = b"".join(chunks)
+                return Content(raw, digest.hexdigest(), modified_at, _signature(after))
+
+    def changed(self, claim: Claim, content: Content) -> bool:
+        """Whether the file is no longer what was read: somebody still had it open."""
+        return _signature(claim.path.lstat()) != content.signature
+
+    def forget(self, claim: Claim) -> None:
+        """Remove the empty place of a claim whose file has gone on."""
+        claim.path.parent.rmdir()
+
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_export_bytes:
+            raise PermanentError(
+                f"the file has {size_bytes:,} bytes; expected at most "
+                f"{self._max_export_bytes:,} (setting max_export_bytes)"
+            )
+
+
+def has_writer(path: Path) -> bool:
+    """Whether some process has a file open for writing, as far as the kernel tells.
+
+    A read lease is granted only on a file that nobody writes to (fcntl(2), local file
+    systems, own files). Should a writer come while we hold it, the kernel's signal is
+    SIGURG, which is ignored by default, and not the deadly SIGIO.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(descriptor, _F_SETSIG, _SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _claim_id(place: Path) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(place.name)
+    except ValueError:
+        return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open for reading what is a regular file and nothing else; never wait for it."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableFile(
+            f"this is {_kind(status.st_mode)}; exportd reads regular files alone: drop a "
+            "copy of the file itself"
+        )
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise UnreadableFile(
+            f"exportd may not read it (mode {stat.filemode(status.st_mode)}, owner "
+            f"{status.st_uid}); make it readable for the user that runs exportd and drop "
+            "it again"
+        ) from error
+    return os.fdopen(descriptor, "rb")
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a character device",
+        stat.S_IFBLK: "a block device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a special file")
+
+
+def _sync(descriptor: int, path: Path) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise DiskTrouble(f"{path}: cannot be made durable ({error.strerror})") from error
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,49 @@
+"""structlog, set up once: JSON lines off a terminal, columns on one, to stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import Literal
+
+import structlog
+
+
+def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
+    """One line per event: ``ts`` (UTC), ``level``, ``event``, then its facts."""
+    on_terminal = sys.stderr.isatty() if style == "auto" else style == "console"
+    renderer: structlog.types.Processor
+    if on_terminal:
+        renderer = structlog.dev.ConsoleRenderer()
+    else:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.ExceptionRenderer(_traceback),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries do not speak for us
+
+
+def _traceback(
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> str:
+    """Where it happened and what class it is; an error's own words may quote a message."""
+    kind, error, where = exc_info
+    causes = [kind.__name__]
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        causes.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return "".join(traceback.format_tb(where)) + " from ".join(causes)

@@ -1,0 +1,243 @@
+"""The values that travel the road from a dropped file to the database.
+
+Everything here is plain data: frozen, comparable, without behaviour beyond what
+follows from the fields. Datetimes are aware UTC; offsets and sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Role(StrEnum):
+    """Who speaks: the four roles of DESIGN 3."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    SYSTEM = "system"
+
+
+class Kind(StrEnum):
+    """What a message is; finer than its role."""
+
+    PROMPT = "prompt"
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
+    COMMAND = "command"
+    NOTICE = "notice"
+    ATTACHMENT = "attachment"
+
+
+class Fate(StrEnum):
+    """What may become of a dropped file (DESIGN 2.2); there is no silent sixth."""
+
+    INGESTED = "ingested"
+    DUPLICATE_FILE = "duplicate_file"
+    UNCHANGED = "unchanged"
+    DEAD_LETTER = "dead_letter"
+    DEFERRED = "deferred"
+
+
+class Outcome(StrEnum):
+    """What became of one message of an export (DESIGN 4.4)."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    RERENDERED = "re_rendered"
+    COMPLETED = "completed"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open run of bytes ``[start, end)`` in the raw file."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes that are no message, and why: header, notice, separator or ignored."""
+
+    span: Span
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a transcript.
+
+    ``text`` is what a reader should see: without glyphs, indentation and padding.
+    ``extra`` holds everything else that the format carries (tool name, input …).
+    ``in_flight`` marks a result that was still running when the export was taken.
+    """
+
+    role: Role
+    kind: Kind
+    text: str
+    span: Span
+    source_id: str | None = None
+    source_index: int | None = None
+    occurred_at: datetime | None = None
+    model: str | None = None
+    tokens: Mapping[str, int] | None = None
+    in_flight: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A parsed export: messages and other regions together partition the file.
+
+    ``lineage`` are the names in lines ``Conversation exported to: NAME``: earlier
+    exports of the same conversation. ``flags`` name what was read with doubt.
+    """
+
+    format: str
+    parser_version: int
+    messages: tuple[Message, ...]
+    regions: tuple[Region, ...]
+    starts_compacted: bool = False
+    cwd: str | None = None
+    title: str | None = None
+    lineage: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A message as identity and alignment see it, stored or just read.
+
+    ``hashes`` holds the fingerprint of every rendering seen at this place: one for a
+    message just read.
+    """
+
+    role: Role
+    kind: Kind
+    tool: str | None
+    hashes: frozenset[str]
+    text: str
+    source_index: int | None = None
+    in_flight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One incoming message and its outcome.
+
+    ``known`` is the index of the stored message at the same place, None for a new
+    one. ``replace``: the incoming text is the richer one and becomes the content.
+    """
+
+    outcome: Outcome
+    incoming: int
+    known: int | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an export adds to a segment, ready to be carried out.
+
+    ``steps`` has one entry per incoming message, in file order. ``order`` is the
+    merged segment: a stored message as its index among the known ones, an incoming
+    one as ``-1 - index``. ``conflicts`` are native indices seen with other content.
+    """
+
+    steps: tuple[Step, ...]
+    order: tuple[int, ...]
+    conflicts: tuple[int, ...] = ()
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(step.outcome is outcome for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something odd that a person may want to know."""
+
+    kind: str
+    severity: Severity
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one dropped file: for the log line and the status log.
+
+    ``kept_as`` is the path of the raw bytes, relative to the memory folder.
+    ``former_id`` is the conversation that the file's segment left.
+    """
+
+    name: str
+    fate: Fate
+    size_bytes: int = 0
+    reason: str = ""
+    conversation_id: str | None = None
+    former_id: str | None = None
+    total: int = 0
+    new: int = 0
+    rerendered: int = 0
+    completed: int = 0
+    savings_pct: float = 0.0
+    kept_as: str = ""
+    session_file: str = ""
+    anomalies: tuple[Anomaly, ...] = ()
+    duration_s: float = 0.0
+
+    @property
+    def duplicates(self) -> int:
+        """Messages of the file that were stored before, in whatever rendering."""
+        return self.total - self.new
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    index: int
+    role: str
+    kind: str
+    text: str
+    occurred_at: datetime | None
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    ordinal: int
+    first_index: int
+    message_count: int
+    starts_compacted: bool
+    cwd: str | None
+    export_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """A conversation as it is stored, whole; what session files are rendered from."""
+
+    conversation_id: str
+    created_at: datetime
+    last_updated: datetime
+    reason: str
+    export_count: int
+    messages_seen: int
+    duplicates: int
+    aliases: tuple[str, ...]
+    segments: tuple[StoredSegment, ...]
+    messages: tuple[StoredMessage, ...]

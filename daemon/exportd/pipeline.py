@@ -1,0 +1,198 @@
+"""One file, from dropped to told: the order of effects (DESIGN 2.1).
+
+The drop is claimed by a rename, an attempt on its content is counted, it is parsed,
+placed and stored in one transaction, the raw file is archived, and people are told. At
+every step a kill leaves the bytes under exactly one folder and the next start goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from . import formats
+from .archive import Archive
+from .errors import ExportdError, PermanentError, TransientError
+from .fingerprint import places
+from .folders import Folders
+from .formats.text import escape, printable
+from .ingest import Reading, ingest
+from .intake import Claim, Content, Intake
+from .models import Fate, Report, Transcript
+from .store import Attempt, Drop, Store
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """The road of a file through one memory folder into one database."""
+
+    def __init__(
+        self,
+        folders: Folders,
+        intake: Intake,
+        store: Store,
+        archive: Archive,
+        *,
+        max_attempts: int,
+    ) -> None:
+        self._folders = folders
+        self._intake = intake
+        self._store = store
+        self._archive = archive
+        self._max_attempts = max_attempts
+
+    def ingest(self, path: Path) -> Report | None:
+        """A dropped file to its fate; None when another worker took it.
+
+        Nothing is claimed while the database does not answer: the folder is the queue.
+        """
+        try:
+            self._store.ping()
+            claim = self._intake.claim(path)
+        except TransientError as error:
+            return _logged(_deferred(escape(path.name), error))
+        return self.resume(claim) if claim else None
+
+    def resume(self, claim: Claim) -> Report:
+        """A claimed file to its fate; the sweep at start enters here."""
+        started = time.monotonic()
+        try:
+            report = self._to_fate(claim)
+        except TransientError as error:
+            report = _deferred(escape(claim.name), error)
+        return _logged(replace(report, duration_s=time.monotonic() - started))
+
+    def _to_fate(self, claim: Claim) -> Report:
+        drop = Drop(claim.claim_id, escape(claim.name), str(self._folders.memory))
+        attempt: Attempt | None = None
+        try:
+            while True:
+                content = self._intake.read(claim)
+                drop = replace(
+                    drop,
+                    sha256=content.sha256,
+                    size_bytes=len(content.raw),
+                    modified_at=content.modified_at,
+                )
+                attempt = self._store.begin(drop)
+                report = self._stored(drop, content, attempt)
+                if not self._intake.changed(claim, content):
+                    return self._archived(claim, drop, attempt, report)
+        except TransientError:
+            if attempt is not None:
+                self._refund(attempt)
+            raise
+        except PermanentError as error:
+            return self._dead_letter(claim, drop, attempt, str(error), error)
+        except ExportdError:
+            raise
+        except Exception as error:
+            log.exception("ingest.bug", file=printable(claim.name))
+            reason = (
+                f"exportd has a bug that this file brings out ({type(error).__name__}); please "
+                "report it, with the traceback from the log"
+            )
+            return self._dead_letter(claim, drop, attempt, reason, error)
+
+    def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:
+        """Steps 5 to 7: what is known stays, what is new is parsed and stored."""
+        if attempt.outcome is Fate.DEAD_LETTER:
+            raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
+        if attempt.state == "ingested":
+            return self._known(drop, attempt)
+        if attempt.attempts > self._max_attempts:
+            raise PermanentError(
+                f"exportd died {self._max_attempts} times while it read this file; it was set "
+                "aside so that others can be read. Please report it"
+            )
+        started = time.monotonic()
+        transcript = formats.parse(content.raw, drop.name)
+        if not transcript.messages:
+            return self._empty(drop, attempt, transcript)
+        read = Reading(drop, attempt, transcript, places(transcript.messages), started)
+        return self._store.run(lambda tx: ingest(tx, read))
+
+    def _known(self, drop: Drop, attempt: Attempt) -> Report:
+        """These bytes are stored: dropped before, or by this very drop before a crash."""
+        conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
+        if attempt.outcome is None:
+            self._store.finish_drop(drop.claim_id, Fate.DUPLICATE_FILE)
+            fate, new = Fate.DUPLICATE_FILE, 0
+            reason = f"the same bytes were ingested before, as {attempt.first_name}"
+        else:
+            fate, new = attempt.outcome, total - duplicates
+            reason = "stored before an interruption; only its archiving was left to do"
+        return Report(
+            drop.name, fate, drop.size_bytes, reason, conversation_id, total=total, new=new
+        )
+
+    def _empty(self, drop: Drop, attempt: Attempt, transcript: Transcript) -> Report:
+        """An export without a message belongs to no conversation; it is archived."""
+        self._store.finish_empty(drop, attempt.export_id, transcript)
+        reason = "a known format, but no message in it"
+        return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
+
+    def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:
+        """Step 9: the raw bytes move into the archive, byte for byte."""
+        name = self._archive.keep(claim.path, drop.sha256, attempt.archive_name)
+        self._store.mark_archived(attempt.export_id, name)
+        self._intake.forget(claim)
+        return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
+
+    def _dead_letter(
+        self,
+        claim: Claim,
+        drop: Drop,
+        attempt: Attempt | None,
+        reason: str,
+        error: Exception,
+    ) -> Report:
+        """The row first, so that a crash here is taken up again; then the file."""
+        name = self._archive.failed_name(claim.path, claim.claim_id)
+        export_id = attempt.export_id if attempt else None
+        if attempt is None or attempt.outcome is not Fate.DEAD_LETTER:
+            self._store.add_dead_letter(
+                drop, export_id, escape(name), reason, type(error).__name__
+            )
+        self._archive.fail(claim.path, name, reason, datetime.now(UTC))
+        self._intake.forget(claim)
+        kept_as = f"{self._folders.failed.name}/{escape(name)}"
+        return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason, kept_as=kept_as)
+
+    def _refund(self, attempt: Attempt) -> None:
+        """Not the content's fault; while the database is down the refund is lost, too."""
+        try:
+            self._store.refund_attempt(attempt.export_id)
+        except TransientError:
+            log.debug("ingest.refund_failed", export_id=attempt.export_id)
+
+
+def _deferred(name: str, error: Exception) -> Report:
+    return Report(name, Fate.DEFERRED, reason=str(error))
+
+
+def _logged(report: Report) -> Report:
+    """The one canonical line per ingest."""
+    tell = log.warning if report.fate in (Fate.DEAD_LETTER, Fate.DEFERRED) else log.info
+    tell(
+        "ingest.finished",
+        file=printable(report.name),
+        fate=report.fate.value,
+        conversation_id=report.conversation_id,
+        total=report.total,
+        new=report.new,
+        duplicates=report.duplicates,
+        rerendered=report.rerendered,
+        completed=report.completed,
+        size_bytes=report.size_bytes,
+        kept_as=printable(report.kept_as),
+        reason=printable(report.reason),
+        anomalies=[anomaly.kind for anomaly in report.anomalies],
+        duration_s=round(report.duration_s, 4),
+    )
+    return report

@@ -1,0 +1,151 @@
+"""Where an export goes: which segment, which conversation, at which indices.
+
+Gathered facts in, decisions out. The store carries them out inside one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .alignment import align
+from .fingerprint import anchors
+from .identity import ExportFact, same_segment, segment_order
+from .models import Place, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFact:
+    """A stored segment: its run of indices in its conversation, and its exports."""
+
+    segment_id: int
+    conversation_id: str
+    first_index: int
+    message_count: int
+    exports: tuple[ExportFact, ...]
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stored segment that an export may belong to, with its messages."""
+
+    segment: SegmentFact
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The segment an export belongs to (None: a new one), why, and what it adds."""
+
+    segment: SegmentFact | None
+    reason: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Messages ``lo`` to ``hi`` of a conversation get a new index or conversation."""
+
+    conversation_id: str
+    lo: int
+    hi: int
+    delta: int
+    to_conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a segment lies in its conversation; ``segment_id`` None is the new one."""
+
+    segment_id: int | None
+    conversation_id: str
+    ordinal: int
+    first_index: int
+    message_count: int
+
+
+def head_hash(run: Sequence[Place]) -> str | None:
+    """What re-exports of a segment find it by: the fingerprint of its first anchor."""
+    first = next(iter(anchors(run) or run), None)
+    return min(first.hashes) if first else None
+
+
+def place(candidates: Sequence[Candidate], incoming: Sequence[Place]) -> Placement:
+    """The candidate with the strongest evidence, or a new segment; and the plan."""
+    judged = [(same_segment(c.places, incoming), c) for c in candidates]
+    joined = [(evidence, c) for evidence, c in judged if evidence]
+    if not joined:
+        reason = "no stored segment starts like it"
+        return Placement(None, reason, align((), incoming))
+    evidence, best = max(
+        joined, key=lambda pair: (pair[0].strength, -pair[1].segment.segment_id)
+    )
+    return Placement(best.segment, evidence.reason, align(best.places, incoming))
+
+
+def arrange(
+    placement: Placement,
+    facts: SegmentFact,
+    others: Sequence[SegmentFact],
+) -> tuple[list[Slot], list[Move]]:
+    """Lay out the conversations that an export touches.
+
+    ``facts`` is the segment as it will be, in its conversation of choice; ``others``
+    are the other segments of that conversation and of the one it leaves. Indices are
+    dense from 0 in each conversation (DESIGN 4.3).
+    """
+    slots: list[Slot] = []
+    moves: list[Move] = []
+    for conversation_id in sorted({s.conversation_id for s in (facts, *others)}):
+        first = 0
+        members = [s for s in (facts, *others) if s.conversation_id == conversation_id]
+        for ordinal, segment in enumerate(sorted(members, key=_order)):
+            own = segment is facts
+            slots.append(
+                Slot(
+                    None if own and placement.segment is None else segment.segment_id,
+                    conversation_id,
+                    ordinal,
+                    first,
+                    segment.message_count,
+                )
+            )
+            moves += _moves_within(placement, slots[-1]) if own else _moves(segment, slots[-1])
+            first += segment.message_count
+    return slots, moves
+
+
+def _order(segment: SegmentFact) -> tuple[object, ...]:
+    return *segment_order(segment.exports), segment.segment_id
+
+
+def _moves(segment: SegmentFact, slot: Slot) -> Iterator[Move]:
+    delta = slot.first_index - segment.first_index
+    if delta and segment.message_count:
+        last = segment.first_index + segment.message_count - 1
+        yield Move(
+            segment.conversation_id, segment.first_index, last, delta, slot.conversation_id
+        )
+
+
+def _moves_within(placement: Placement, slot: Slot) -> Iterator[Move]:
+    """Stored messages of the segment itself: new ones may stand between them."""
+    stored = placement.segment
+    if stored is None:
+        return
+    moved = stored.conversation_id != slot.conversation_id
+    run: Move | None = None
+    for position, known in enumerate(placement.plan.order):
+        if known < 0:
+            continue
+        index = stored.first_index + known
+        delta = slot.first_index + position - index
+        if run and run.delta == delta and run.hi == index - 1:
+            run = replace(run, hi=index)
+            continue
+        if run and (run.delta or moved):
+            yield run
+        run = Move(stored.conversation_id, index, index, delta, slot.conversation_id)
+    if run and (run.delta or moved):
+        yield run

@@ -1,0 +1,1 @@
+"""Pure renderings: stored conversations and reports as text for people."""

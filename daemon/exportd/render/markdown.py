@@ -1,0 +1,119 @@
+"""A conversation as the readable session file ``sessions/<conversation_id>.md``.
+
+The form is the specification's: a header block, then ``## User (index: 0)`` sections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..formats.text import printable
+from ..models import StoredConversation, StoredMessage, StoredSegment
+
+_TITLES = {
+    ("assistant", "tool_call"): "Tool call",
+    ("assistant", "thinking"): "Thinking",
+    ("tool", "tool_result"): "Tool result",
+    ("user", "command"): "User command",
+    ("system", "notice"): "Notice",
+}
+
+# What a renderer or terminal would act upon: control characters but tab and newline.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+# A line of a message that would pass for one of our own section titles.
+_TITLE = re.compile(r"(?=#{1,6} .*\(index: \d+\))")
+_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+
+
+def markdown(conversation: StoredConversation) -> str:
+    """The whole session file."""
+    parts = [_header(conversation)]
+    for segment in conversation.segments:
+        last = segment.first_index + segment.message_count
+        if len(conversation.segments) > 1:
+            parts.append(_break(segment))
+        parts += map(_section, conversation.messages[segment.first_index : last])
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(conversation: StoredConversation) -> str:
+    title = f"# Session: {printable(conversation.conversation_id)}"
+    return "\n".join([title, "", *_facts(conversation), "", "---"])
+
+
+def _facts(conversation: StoredConversation) -> Iterator[str]:
+    messages = conversation.messages
+    roles = [message.role for message in messages]
+    seen, duplicates = conversation.messages_seen, conversation.duplicates
+    times = [message.occurred_at for message in messages if message.occurred_at]
+    yield f"- **Session ID:** {printable(conversation.conversation_id)}"
+    yield f"- **Named by:** {printable(conversation.reason)}"
+    if conversation.aliases:
+        yield f"- **Also known as:** {', '.join(map(printable, conversation.aliases))}"
+    yield f"- **First export stored:** {conversation.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    yield f"- **Last updated:** {conversation.last_updated:%Y-%m-%d %H:%M:%S} UTC"
+    if times:
+        span = f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M}"
+        yield f"- **Messages from:** {span} UTC"
+    yield (
+        f"- **Messages:** {len(messages):,} ({roles.count('user'):,} user, "
+        f"{roles.count('assistant'):,} assistant, {roles.count('tool'):,} tool, "
+        f"{roles.count('system'):,} system)"
+    )
+    share = f" ({100 * duplicates / seen:.1f} %)" if seen else ""
+    yield (
+        f"- **Exports:** {conversation.export_count:,}, {seen:,} messages seen, "
+        f"{duplicates:,} duplicates filtered{share}"
+    )
+    yield f"- **Segments:** {len(conversation.segments):,}"
+
+
+def _break(segment: StoredSegment) -> str:
+    """A line that no one can overlook: what precedes may be incomplete."""
+    why = " begins after a compaction" if segment.starts_compacted else ""
+    names = ", ".join(f"`{printable(name)}`" for name in segment.export_names)
+    last = segment.first_index + segment.message_count - 1
+    return (
+        f"---\n\n> **Segment {segment.ordinal + 1}**{why}: messages "
+        f"{segment.first_index} to {last}, from {names}"
+    )
+
+
+def _section(message: StoredMessage) -> str:
+    title = _TITLES.get((message.role, message.kind), message.role.capitalize())
+    if tool := message.metadata.get("tool"):
+        title += f" · {printable(str(tool))}"
+    when = f" · {message.occurred_at:%Y-%m-%d %H:%M:%S} UTC" if message.occurred_at else ""
+    return f"## {title} (index: {message.index}){when}\n\n{_body(message)}"
+
+
+def _body(message: StoredMessage) -> str:
+    """Prose as it is; what a tool printed inside a fence that nothing in it can close."""
+    text = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), message.text)
+    if message.role == "tool" or message.kind in ("tool_call", "notice"):
+        longest = max((len(fence) for fence in re.findall(r"`{3,}", text)), default=2)
+        fence = "`" * (longest + 1)
+        return f"{fence}text\n{text}\n{fence}"
+    return "\n".join(_prose(text.split("\n")))
+
+
+def _prose(lines: list[str]) -> Iterator[str]:
+    """Markdown as it was said, but nothing in it acts: no title, no HTML, no open fence."""
+    fence: str | None = None
+    for line in lines:
+        found = _FENCE.match(line)
+        if found and fence is None:
+            fence = found[1]
+        elif found and fence and found[1].startswith(fence):
+            fence = None
+        yield line if found or fence else _inert(line)
+    if fence is not None:
+        yield fence
+
+
+def _inert(line: str) -> str:
+    if line.startswith("#"):
+        line = _TITLE.sub(r"\\", line, count=1)
+    return line if "`" in line else _TAG.sub(r"\<", line)

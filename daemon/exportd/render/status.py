@@ -1,0 +1,119 @@
+"""Reports for the status log: what happened to the files of one batch.
+
+The form follows the specification's "BACKUP & DEDUPLICATION RESULTS"; a line
+``Status: ✅ SUCCESS`` or ``Status: ❌ FAILED`` can be searched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from ..formats.text import printable
+from ..models import Fate, Report, Severity
+
+_RULE = "=" * 80
+_LOCKS = "🔐" * 40
+_FATES = {
+    Fate.INGESTED: "✓ ingested",
+    Fate.DUPLICATE_FILE: "✓ duplicate file",
+    Fate.UNCHANGED: "✓ unchanged",
+    Fate.DEAD_LETTER: "✗ dead letter",
+    Fate.DEFERRED: "… deferred",
+}
+
+
+def status_report(
+    reports: Sequence[Report],
+    *,
+    memory_dir: str,
+    started: datetime,
+    completed: datetime,
+    total_in_storage: int | None,
+) -> str:
+    """One report on a batch; ``total_in_storage`` is None while the database is down."""
+    lines = [
+        _RULE,
+        "EXPORT-DEDUP EXECUTION REPORT",
+        _RULE,
+        f"Started: {started:%Y-%m-%dT%H:%M:%S} UTC",
+        f"Memory folder: {printable(memory_dir)}",
+        f"Files: {len(reports)}",
+        _RULE,
+        "",
+        *(line for report in reports for line in _file(report)),
+        *_results(reports, total_in_storage),
+        "",
+        _RULE,
+        "EXECUTION SUMMARY",
+        _RULE,
+        *_summary(reports),
+        f"Completed: {completed:%Y-%m-%dT%H:%M:%S} UTC",
+        f"Duration: {(completed - started).total_seconds():.2f} seconds",
+        _RULE,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _file(report: Report) -> Iterator[str]:
+    size = f"{report.size_bytes / 1024:,.1f} KB"
+    yield f"{_FATES[report.fate]}: {printable(report.name)} ({size})"
+    if report.conversation_id:
+        yield f"    Session: {printable(report.conversation_id)}"
+    if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
+        yield f"    Messages: {_counts(report)}"
+    if report.reason:
+        yield f"    Why: {printable(report.reason)}"
+    if report.kept_as:
+        label = "Kept in" if report.fate is Fate.DEAD_LETTER else "Archived as"
+        yield f"    {label}: {printable(report.kept_as)}"
+    if report.session_file:
+        yield f"    Session file: {printable(report.session_file)}"
+    for anomaly in report.anomalies:
+        if anomaly.severity is not Severity.INFO:
+            yield f"    ⚠ {printable(anomaly.message)}"
+    yield ""
+
+
+def _counts(report: Report) -> str:
+    parts = [
+        f"{report.total:,} in the file",
+        f"{report.new:,} new",
+        f"{report.duplicates:,} duplicates",
+    ]
+    if report.rerendered:
+        parts.append(f"{report.rerendered:,} of them rendered anew")
+    if report.completed:
+        parts.append(f"{report.completed:,} of them completed")
+    return ", ".join(parts)
+
+
+def _results(reports: Sequence[Report], total_in_storage: int | None) -> list[str]:
+    total, new = sum(r.total for r in reports), sum(r.new for r in reports)
+    stored = "unknown" if total_in_storage is None else f"{total_in_storage:,}"
+    share = f"{100 * (total - new) / total:.1f} %" if total else "none"
+    return [
+        _LOCKS,
+        "📊 BACKUP & DEDUPLICATION RESULTS",
+        _LOCKS,
+        "",
+        f"🆕 NEW UNIQUE MESSAGES ADDED & BACKED UP: {new:,}",
+        f"🔄 Duplicate Messages Filtered: {total - new:,}",
+        f"📨 Total Messages Processed: {total:,}",
+        f"💾 Total Unique Messages in Storage: {stored}",
+        f"   Overall dedup rate: {share}",
+        _LOCKS,
+    ]
+
+
+def _summary(reports: Sequence[Report]) -> Iterator[str]:
+    counts = {fate: sum(report.fate is fate for report in reports) for fate in Fate}
+    told = ", ".join(f"{count} {fate.value}" for fate, count in counts.items() if count)
+    bad = [r for r in reports if r.fate in (Fate.DEAD_LETTER, Fate.DEFERRED)]
+    if not bad:
+        yield "Status: ✅ SUCCESS"
+    else:
+        yield f"Status: ❌ FAILED ({len(bad)} of {len(reports)} files were not ingested)"
+        for report in bad:
+            yield f"  {report.fate.value}: {printable(report.name)}: {printable(report.reason)}"
+    yield f"Files: {told or 'none'}"

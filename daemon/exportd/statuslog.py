@@ -1,0 +1,42 @@
+"""The status log ``export-dedup-status.txt``: appended, durable, rotated by size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class StatusLog:
+    """A file of reports; older ones move to ``NAME.1`` … ``NAME.<backups>``."""
+
+    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._backups = backups
+
+    def append(self, report: str) -> None:
+        """Add a report; raises ``OSError`` when the disk refuses."""
+        entry = f"{report}\n".encode()
+        if self._size() + len(entry) > self._max_bytes:
+            self._rotate()
+        with self._path.open("ab") as file:
+            file.write(entry)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _rotate(self) -> None:
+        for number in range(self._backups, 0, -1):
+            older = self._numbered(number - 1) if number > 1 else self._path
+            if older.exists():
+                older.replace(self._numbered(number))
+        if not self._backups:
+            self._path.unlink(missing_ok=True)
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")

@@ -1,0 +1,174 @@
+"""PostgreSQL: the only package that imports psycopg2.
+
+``Store`` is a connection and the small statements; a ``Transaction`` gathers what a
+decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg2
+import tenacity
+from psycopg2.extensions import connection, parse_dsn
+from psycopg2.extras import register_uuid
+
+from ..errors import DatabaseUnavailable
+from ..models import Fate, StoredConversation, Transcript
+from .border import StalePlan, translated
+from .migrate import migrate, pending, rollback
+from .reading import read_conversation
+from .rows import Attempt, Decision, Drop, Gathered
+from .transaction import Transaction
+from .writing import finish_empty, write
+
+__all__ = [
+    "Attempt",
+    "Decision",
+    "Drop",
+    "Gathered",
+    "Store",
+    "Transaction",
+    "connection_variables",
+    "migrate",
+    "pending",
+    "rollback",
+    "write",
+]
+
+register_uuid()  # type: ignore[no-untyped-call]
+
+_T = TypeVar("_T")
+
+
+def connection_variables(url: str) -> dict[str, str]:
+    """The URL as libpq's environment variables: a password in arguments shows in ``ps``."""
+    names = {"dbname": "PGDATABASE"}
+    with translated():
+        return {names.get(k, f"PG{k.upper()}"): str(v) for k, v in parse_dsn(url).items()}
+
+
+# A stale plan is made anew; more than this many times in a row is no coincidence.
+_MAX_STALE = 8
+
+# A peer that is gone without a word is noticed within about half a minute.
+_CONNECTION_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+class Store:
+    """One connection to the database; made anew after it was lost.
+
+    Every method raises ``DatabaseUnavailable`` when the server does not answer, and
+    then nothing of that call is stored, unless the answer to a COMMIT was lost: ask
+    ``begin`` with the same drop.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: connection | None = None
+
+    def ping(self) -> None:
+        """Return when the database answers."""
+        self._fetch("ping")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def begin(self, drop: Drop) -> Attempt:
+        """Count an attempt on a drop's content, committed before anything is parsed."""
+
+        def work(tx: Transaction) -> Attempt:
+            return tx.begin(drop)
+
+        return self.run(work)
+
+    def refund_attempt(self, export_id: int) -> None:
+        """Take an attempt back: it was the surroundings that failed, not the content."""
+        self._execute("refund_attempt", export_id=export_id)
+
+    def run(self, work: Callable[[Transaction], _T]) -> _T:
+        """Do ``work`` in one transaction; all of it again when its plan went stale."""
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(StalePlan),
+            stop=tenacity.stop_after_attempt(_MAX_STALE),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
+            reraise=True,
+        ):
+            with attempt, self._connected() as conn, conn, conn.cursor() as cursor:
+                return work(Transaction(cursor))
+        raise AssertionError("tenacity returns or raises")
+
+    def finish_drop(self, claim_id: UUID, fate: Fate) -> None:
+        self._execute("finish_drop", claim_id=claim_id, outcome=fate.value)
+
+    def mark_archived(self, export_id: int, archive_name: str) -> None:
+        self._execute("mark_archived", export_id=export_id, archive_name=archive_name)
+
+    def add_dead_letter(
+        self,
+        drop: Drop,
+        export_id: int | None,
+        failed_name: str,
+        reason: str,
+        error_class: str,
+    ) -> None:
+        """A dead letter, its alert, and the drop's fate, in one transaction."""
+        self.run(lambda tx: tx.dead_letter(drop, export_id, failed_name, reason, error_class))
+
+    def dead_letter_reason(self, claim_id: UUID) -> str:
+        return str(self._fetch("dead_letter_reason", claim_id=claim_id)[0][0])
+
+    def finish_empty(self, drop: Drop, export_id: int, transcript: Transcript) -> None:
+        """An export without a message: stored as an export, part of no conversation."""
+        self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
+
+    def ingested(self, export_id: int) -> tuple[str | None, int, int]:
+        """Conversation, messages and, of these, known ones of an ingested export."""
+        rows = self._fetch("ingested", export_id=export_id)
+        return rows[0] if rows else (None, 0, 0)
+
+    def conversation(self, conversation_id: str) -> StoredConversation | None:
+        """A conversation with all its messages, or None when there is none."""
+        return self.run(lambda tx: read_conversation(tx.rows, conversation_id))
+
+    def total_messages(self) -> int:
+        """All unique messages in storage."""
+        return int(self._fetch("total_messages")[0][0])
+
+    def untold(self, memory_dir: str) -> list[str]:
+        """Conversations whose session file a crash may have left behind."""
+        return [row[0] for row in self._fetch("untold", memory_dir=memory_dir)]
+
+    def mark_told(self, memory_dir: str) -> None:
+        self._execute("mark_told", memory_dir=memory_dir)
+
+    def _fetch(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self.run(lambda tx: tx.rows(name, **parameters))
+
+    def _execute(self, name: str, **parameters: Any) -> None:
+        self.run(lambda tx: tx.execute(name, **parameters))
+
+    @contextmanager
+    def _connected(self) -> Iterator[connection]:
+        """The connection; thrown away when anything went wrong with it."""
+        try:
+            with translated():
+                if self._connection is None or self._connection.closed:
+                    self._connection = psycopg2.connect(
+                        self._url, application_name="exportd", **_CONNECTION_OPTIONS
+                    )
+                yield self._connection
+        except DatabaseUnavailable:
+            self.close()
+            raise

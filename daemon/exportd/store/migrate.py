@@ -1,0 +1,84 @@
+"""Bring the schema up to date: yoyo runs the plain SQL files of ``sql/migrations``."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from importlib.resources import as_file, files
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg2
+import yoyo
+from psycopg2.extensions import parse_dsn
+
+from ..errors import ConfigurationError, DatabaseUnavailable
+from .border import translated
+from .queries import query
+
+MIN_VERSION = 14
+
+# yoyo tells of every step at INFO on its own logger; ours tells once.
+logging.getLogger("yoyo").setLevel(logging.WARNING)
+
+
+def migrate(url: str) -> list[str]:
+    """Apply what is missing; returns the ids of the migrations applied.
+
+    An advisory lock makes daemons that start together take turns. Under it a lock row
+    left by a killed yoyo is nobody's, and is broken.
+    """
+    with translated(), closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        _check_server(connection)
+        with connection.cursor() as cursor:
+            cursor.execute(query("migration_lock"))
+            with _backend(url) as backend, backend.lock(timeout=1):
+                missing = backend.to_apply(_migrations())
+                backend.apply_migrations(missing)
+                return [migration.id for migration in missing]
+
+
+def rollback(url: str) -> list[str]:
+    """Undo every migration; returns their ids. All stored messages are gone then."""
+    with translated(), _backend(url) as backend, backend.lock(timeout=1):
+        applied = backend.to_rollback(_migrations())
+        backend.rollback_migrations(applied)
+        return [migration.id for migration in applied]
+
+
+def pending(url: str) -> list[str]:
+    """Ids of the migrations that the database has not seen."""
+    with translated(), _backend(url) as backend:
+        return [migration.id for migration in backend.to_apply(_migrations())]
+
+
+def _backend(url: str) -> Any:
+    """yoyo reads URLs of its own kind; every form that libpq knows is turned into one."""
+    backend = yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(url))}")
+    backend.break_lock()
+    return backend
+
+
+def _migrations() -> Any:
+    with as_file(files(__package__) / "sql" / "migrations") as folder:
+        return yoyo.read_migrations(str(folder))
+
+
+def _check_server(connection: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(query("server_settings"))
+        version_num, encoding, read_only = cursor.fetchone()
+    if version_num < MIN_VERSION * 10_000:
+        raise ConfigurationError(
+            f"PostgreSQL {version_num // 10_000} is too old: expected {MIN_VERSION} or newer"
+        )
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the database has encoding {encoding}: expected UTF8; create one with "
+            "CREATE DATABASE exportd ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if read_only:
+        raise DatabaseUnavailable(
+            "the database is read-only (a standby, or default_transaction_read_only)"
+        )

@@ -1,0 +1,76 @@
+"""What goes into the store and what comes out of it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from ..identity import Resolution
+from ..models import Anomaly, Fate, Transcript
+from ..placement import Candidate, Move, Placement, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One claimed arrival: what the file system tells of it.
+
+    ``name`` is the original file name, what UTF-8 cannot hold escaped. ``sha256`` is
+    empty for what could not be read.
+    """
+
+    claim_id: UUID
+    name: str
+    memory_dir: str
+    sha256: str = ""
+    size_bytes: int = 0
+    modified_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    explicit_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the store knows of a drop's content, after this attempt was counted.
+
+    ``outcome`` is set when an earlier run of this very drop got as far as the commit.
+    """
+
+    export_id: int
+    state: str
+    attempts: int
+    parser_version: int | None
+    message_count: int | None
+    archive_name: str | None
+    first_name: str
+    outcome: Fate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Candidates for an export, with the ids of their stored messages, in order."""
+
+    candidates: tuple[Candidate, ...]
+    message_ids: Mapping[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that one transaction writes about an export."""
+
+    export_id: int
+    claim_id: UUID
+    fate: Fate
+    transcript: Transcript
+    hashes: tuple[str, ...]
+    head_hash: str | None
+    placement: Placement
+    message_ids: tuple[int, ...]
+    resolution: Resolution
+    left_id: str | None
+    slots: tuple[Slot, ...]
+    moves: tuple[Move, ...]
+    aliases: Mapping[str, str]
+    anomalies: tuple[Anomaly, ...]
+    savings_pct: float
+    elapsed_s: float

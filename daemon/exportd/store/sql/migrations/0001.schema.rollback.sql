@@ -1,0 +1,13 @@
+DROP TABLE alerts;
+DROP TABLE dead_letters;
+DROP TABLE anomalies;
+DROP TABLE conversation_aliases;
+DROP TABLE deduplication_log;
+DROP TABLE watermarks;
+DROP TABLE export_segments;
+DROP TABLE message_renderings;
+DROP TABLE messages;
+DROP TABLE segments;
+DROP TABLE drops;
+DROP TABLE exports;
+DROP TABLE conversations;

@@ -1,0 +1,302 @@
+-- Every statement that exportd sends, by name. Parameters are %(name)s, always.
+
+-- ping --
+SELECT 1;
+
+-- server_settings --
+SELECT current_setting('server_version_num')::int AS version_num,
+       current_setting('server_encoding') AS encoding,
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only;
+
+-- migration_lock --
+SELECT pg_advisory_lock(7305810137);
+
+-- begin_export --
+-- One attempt is spent before anything is parsed; content that is stored spends none.
+INSERT INTO exports (sha256, size_bytes, name, modified_at, explicit_id, attempts)
+VALUES (%(sha256)s, %(size_bytes)s, %(name)s, %(modified_at)s, %(explicit_id)s, 1)
+ON CONFLICT (sha256) DO UPDATE
+SET attempts = exports.attempts + (exports.state <> 'ingested')::int
+RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name;
+
+-- begin_drop --
+INSERT INTO drops (claim_id, export_id, original_name, memory_dir)
+VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s)
+ON CONFLICT (claim_id) DO UPDATE SET export_id = excluded.export_id
+RETURNING drop_id, outcome;
+
+-- refund_attempt --
+UPDATE exports SET attempts = greatest(attempts - 1, 0)
+WHERE export_id = %(export_id)s AND state <> 'ingested';
+
+-- lock_head --
+-- Two workers with exports of the same new segment: the second waits and then finds it.
+SELECT pg_advisory_xact_lock(hashtextextended(%(head)s, 0));
+
+-- candidates --
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.cwd
+FROM segments s
+WHERE s.format = %(format)s
+  AND (s.head_hash = %(head_hash)s OR s.conversation_id = %(conversation_id)s)
+ORDER BY s.segment_id;
+
+-- conversation_segments --
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.cwd
+FROM segments s
+WHERE s.conversation_id = ANY(%(conversation_ids)s)
+ORDER BY s.conversation_id, s.ordinal;
+
+-- segment_exports --
+SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.explicit_id,
+       coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage
+FROM export_segments es
+JOIN exports e USING (export_id)
+WHERE es.segment_id = ANY(%(segment_ids)s)
+ORDER BY es.segment_id, e.export_id;
+
+-- segment_messages --
+SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash, m.content,
+       m.source_index, m.in_flight
+FROM messages m
+WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s
+ORDER BY m.message_index;
+
+-- segment_renderings --
+SELECT r.message_id, r.content_hash
+FROM messages m
+JOIN message_renderings r USING (message_id)
+WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s;
+
+-- exports_named --
+SELECT DISTINCT e.name, s.conversation_id
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE regexp_replace(e.name, '\s', '', 'g') = ANY(%(names)s)
+  AND s.segment_id IS DISTINCT FROM %(segment_id)s;
+
+-- ensure_conversation --
+INSERT INTO conversations (conversation_id) VALUES (%(conversation_id)s)
+ON CONFLICT (conversation_id) DO NOTHING;
+
+-- lock_conversations --
+SELECT conversation_id FROM conversations
+WHERE conversation_id = ANY(%(conversation_ids)s)
+ORDER BY conversation_id
+FOR UPDATE;
+
+-- defer_indices --
+SET CONSTRAINTS uk_conversation_message_index DEFERRED;
+
+-- check_indices --
+SET CONSTRAINTS uk_conversation_message_index IMMEDIATE;
+
+-- move_messages --
+UPDATE messages m
+SET message_index = m.message_index + s.delta, conversation_id = s.to_conversation_id
+FROM unnest(%(conversation_ids)s::text[], %(los)s::int[], %(his)s::int[], %(deltas)s::int[],
+            %(to_conversation_ids)s::text[])
+     AS s (conversation_id, lo, hi, delta, to_conversation_id)
+WHERE m.conversation_id = s.conversation_id AND m.message_index BETWEEN s.lo AND s.hi;
+
+-- insert_segment --
+INSERT INTO segments (conversation_id, ordinal, first_index, message_count, head_hash,
+                      starts_compacted, format, cwd)
+VALUES (%(conversation_id)s, %(ordinal)s, %(first_index)s, %(message_count)s, %(head_hash)s,
+        %(starts_compacted)s, %(format)s, %(cwd)s)
+RETURNING segment_id;
+
+-- place_segments --
+UPDATE segments s
+SET conversation_id = p.conversation_id, ordinal = p.ordinal, first_index = p.first_index,
+    message_count = p.message_count
+FROM unnest(%(segment_ids)s::bigint[], %(conversation_ids)s::text[], %(ordinals)s::int[],
+            %(first_indices)s::int[], %(message_counts)s::int[])
+     AS p (segment_id, conversation_id, ordinal, first_index, message_count)
+WHERE s.segment_id = p.segment_id
+  AND (s.conversation_id, s.ordinal, s.first_index, s.message_count)
+      IS DISTINCT FROM (p.conversation_id, p.ordinal, p.first_index, p.message_count);
+
+-- set_head --
+UPDATE segments SET head_hash = %(head_hash)s
+WHERE segment_id = %(segment_id)s AND head_hash IS DISTINCT FROM %(head_hash)s;
+
+-- copy_messages --
+COPY messages (conversation_id, message_index, content_hash, role, content, metadata,
+               segment_id, kind, source_id, source_index, occurred_at, in_flight)
+FROM STDIN;
+
+-- keep_renderings --
+INSERT INTO message_renderings (message_id, content_hash, content, export_id)
+SELECT * FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
+                     %(export_ids)s::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- keep_contents --
+INSERT INTO message_renderings (message_id, content_hash, content)
+SELECT message_id, content_hash, content FROM messages
+WHERE message_id = ANY(%(message_ids)s)
+ON CONFLICT DO NOTHING;
+
+-- replace_contents --
+UPDATE messages m
+SET content_hash = r.content_hash, content = r.content, in_flight = r.in_flight,
+    metadata = r.metadata::jsonb
+FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
+            %(in_flights)s::bool[], %(metadatas)s::text[])
+     AS r (message_id, content_hash, content, in_flight, metadata)
+WHERE m.message_id = r.message_id;
+
+-- forget_renderings_of_content --
+DELETE FROM message_renderings r USING messages m
+WHERE m.message_id = r.message_id AND m.content_hash = r.content_hash
+  AND r.message_id = ANY(%(message_ids)s);
+
+-- link_export --
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
+VALUES (%(export_id)s, %(segment_id)s, %(first_index)s, %(message_count)s)
+ON CONFLICT (export_id, segment_id) DO UPDATE
+SET first_index = excluded.first_index, message_count = excluded.message_count;
+
+-- count_conversation --
+UPDATE conversations c
+SET total_messages = coalesce(
+        (SELECT sum(s.message_count) FROM segments s
+         WHERE s.conversation_id = c.conversation_id), 0),
+    last_updated = CURRENT_TIMESTAMP
+WHERE c.conversation_id = ANY(%(conversation_ids)s);
+
+-- describe_conversation --
+UPDATE conversations SET metadata = coalesce(metadata, '{}'::jsonb) || %(metadata)s
+WHERE conversation_id = %(conversation_id)s;
+
+-- set_watermarks --
+INSERT INTO watermarks (conversation_id, highest_index)
+SELECT conversation_id, total_messages - 1 FROM conversations
+WHERE conversation_id = ANY(%(conversation_ids)s)
+ON CONFLICT (conversation_id) DO UPDATE
+SET highest_index = excluded.highest_index, last_updated = CURRENT_TIMESTAMP;
+
+-- move_history --
+WITH moved_log AS (
+    UPDATE deduplication_log SET conversation_id = %(conversation_id)s
+    WHERE segment_id = %(segment_id)s
+)
+UPDATE anomalies SET conversation_id = %(conversation_id)s
+WHERE segment_id = %(segment_id)s;
+
+-- move_aliases --
+INSERT INTO conversation_aliases (alias, conversation_id, reason)
+SELECT alias, %(conversation_id)s, reason FROM conversation_aliases
+WHERE conversation_id = %(left_id)s AND alias <> %(conversation_id)s
+ON CONFLICT DO NOTHING;
+
+-- delete_conversation --
+DELETE FROM conversations c
+WHERE c.conversation_id = %(conversation_id)s
+  AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.conversation_id = c.conversation_id);
+
+-- log_deduplication --
+INSERT INTO deduplication_log (conversation_id, operation, messages_processed,
+                               duplicates_filtered, storage_savings_pct,
+                               processing_time_ms, metadata, export_id, segment_id)
+VALUES (%(conversation_id)s, 'process_export', %(processed)s, %(duplicates)s, %(savings_pct)s,
+        %(processing_time_ms)s, %(metadata)s, %(export_id)s, %(segment_id)s);
+
+-- add_alias --
+INSERT INTO conversation_aliases (alias, conversation_id, reason)
+VALUES (%(alias)s, %(conversation_id)s, %(reason)s)
+ON CONFLICT DO NOTHING;
+
+-- drop_own_alias --
+DELETE FROM conversation_aliases
+WHERE conversation_id = %(conversation_id)s AND alias = conversation_id;
+
+-- add_anomaly --
+INSERT INTO anomalies (conversation_id, export_id, segment_id, kind, severity, message, metadata)
+VALUES (%(conversation_id)s, %(export_id)s, %(segment_id)s, %(kind)s, %(severity)s,
+        %(message)s, %(metadata)s);
+
+-- add_alert --
+INSERT INTO alerts (fingerprint, severity, title, body, conversation_id, export_id)
+VALUES (%(fingerprint)s, %(severity)s, %(title)s, %(body)s, %(conversation_id)s, %(export_id)s);
+
+-- finish_export --
+UPDATE exports
+SET state = 'ingested', format = %(format)s, parser_version = %(parser_version)s,
+    message_count = %(message_count)s, metadata = %(metadata)s,
+    ingested_at = CURRENT_TIMESTAMP
+WHERE export_id = %(export_id)s;
+
+-- finish_drop --
+UPDATE drops SET outcome = %(outcome)s WHERE claim_id = %(claim_id)s;
+
+-- mark_archived --
+UPDATE exports SET archive_name = %(archive_name)s, archived_at = CURRENT_TIMESTAMP
+WHERE export_id = %(export_id)s;
+
+-- fail_export --
+UPDATE exports SET state = 'dead_letter', attempts = 0
+WHERE export_id = %(export_id)s AND state <> 'ingested';
+
+-- add_dead_letter --
+INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class)
+VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
+        %(error_class)s)
+ON CONFLICT (claim_id) DO NOTHING;
+
+-- dead_letter_reason --
+SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
+
+-- untold --
+SELECT DISTINCT s.conversation_id
+FROM drops d
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE d.memory_dir = %(memory_dir)s AND d.told_at IS NULL AND d.outcome IS NOT NULL;
+
+-- mark_told --
+UPDATE drops SET told_at = CURRENT_TIMESTAMP
+WHERE memory_dir = %(memory_dir)s AND told_at IS NULL AND outcome IS NOT NULL;
+
+-- ingested --
+SELECT conversation_id, messages_processed, duplicates_filtered
+FROM deduplication_log
+WHERE export_id = %(export_id)s
+ORDER BY log_id DESC LIMIT 1;
+
+-- conversation --
+SELECT c.conversation_id, c.created_at, c.last_updated, c.total_messages, c.metadata,
+       (SELECT count(*) FROM export_segments es JOIN segments s USING (segment_id)
+        WHERE s.conversation_id = c.conversation_id) AS export_count,
+       (SELECT coalesce(sum(l.messages_processed), 0) FROM deduplication_log l
+        WHERE l.conversation_id = c.conversation_id) AS messages_seen,
+       (SELECT coalesce(sum(l.duplicates_filtered), 0) FROM deduplication_log l
+        WHERE l.conversation_id = c.conversation_id) AS duplicates
+FROM conversations c
+WHERE c.conversation_id = %(conversation_id)s;
+
+-- conversation_aliases --
+SELECT alias FROM conversation_aliases
+WHERE conversation_id = %(conversation_id)s ORDER BY alias;
+
+-- conversation_parts --
+SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted, s.cwd,
+       array_agg(e.name ORDER BY es.message_count, e.name) AS export_names
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN exports e USING (export_id)
+WHERE s.conversation_id = %(conversation_id)s
+GROUP BY s.segment_id
+ORDER BY s.ordinal;
+
+-- conversation_messages --
+SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = %(conversation_id)s
+ORDER BY message_index;
+
+-- total_messages --
+SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;

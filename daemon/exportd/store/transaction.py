@@ -1,0 +1,198 @@
+"""One transaction: gather what a decision needs, then write the decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg2.extensions import cursor
+from psycopg2.extras import Json
+
+from ..identity import ExportFact
+from ..models import Fate, Kind, Place, Role, Severity
+from ..placement import Candidate, SegmentFact
+from .copy import copy_text
+from .queries import query
+from .rows import Attempt, Drop, Gathered
+
+
+class Transaction:
+    """The statements of one open transaction; the store commits or rolls back."""
+
+    def __init__(self, cursor: cursor) -> None:
+        self._cursor = cursor
+
+    def execute(self, statement: str, /, **parameters: Any) -> int:
+        """Run a named statement; returns how many rows it touched."""
+        self._cursor.execute(query(statement), parameters)
+        return self._cursor.rowcount
+
+    def rows(self, statement: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
+        self.execute(statement, **parameters)
+        return self._cursor.fetchall()
+
+    def copy(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Send rows to a named COPY statement."""
+        self._cursor.copy_expert(query(statement), copy_text(rows))
+
+    # -- a drop arrives ----------------------------------------------------------
+
+    def begin(self, drop: Drop) -> Attempt:
+        export_id, *facts = self.rows(
+            "begin_export",
+            sha256=drop.sha256,
+            size_bytes=drop.size_bytes,
+            name=drop.name,
+            modified_at=drop.modified_at,
+            explicit_id=drop.explicit_id,
+        )[0]
+        outcome = self._begin_drop(drop, export_id)
+        state, attempts, parser_version, message_count, archive_name, first_name = facts
+        return Attempt(
+            export_id,
+            state,
+            attempts,
+            parser_version,
+            message_count,
+            archive_name,
+            first_name,
+            Fate(outcome) if outcome else None,
+        )
+
+    def _begin_drop(self, drop: Drop, export_id: int | None) -> str | None:
+        _, outcome = self.rows(
+            "begin_drop",
+            claim_id=drop.claim_id,
+            export_id=export_id,
+            original_name=drop.name,
+            memory_dir=drop.memory_dir,
+        )[0]
+        return str(outcome) if outcome else None
+
+    def dead_letter(
+        self,
+        drop: Drop,
+        export_id: int | None,
+        failed_name: str,
+        reason: str,
+        error_class: str,
+    ) -> None:
+        self.execute("fail_export", export_id=export_id)
+        if export_id is None:
+            self._begin_drop(drop, None)
+        self.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.DEAD_LETTER.value)
+        self.execute(
+            "add_dead_letter",
+            export_id=export_id,
+            claim_id=drop.claim_id,
+            original_name=drop.name,
+            failed_name=failed_name,
+            reason=reason,
+            error_class=error_class,
+        )
+        self.alert("dead_letter", Severity.WARNING, f"{drop.name}: {reason}", None, export_id)
+
+    # -- gather ------------------------------------------------------------------
+
+    def candidates(
+        self, head_hash: str | None, format_name: str, conversation_id: str | None
+    ) -> Gathered:
+        """Segments that start like an export, or bear its name where indices count."""
+        self.execute("lock_head", head=head_hash or "")
+        segments = self._segments(
+            "candidates",
+            format=format_name,
+            head_hash=head_hash,
+            conversation_id=conversation_id,
+        )
+        # The segments' indices hold still only while their conversations are locked.
+        self.lock({segment.conversation_id for segment in segments})
+        segments = self._segments(
+            "candidates",
+            format=format_name,
+            head_hash=head_hash,
+            conversation_id=conversation_id,
+        )
+        read = {segment.segment_id: self._places(segment) for segment in segments}
+        return Gathered(
+            tuple(Candidate(s, read[s.segment_id][1]) for s in segments),
+            {segment_id: ids for segment_id, (ids, _) in read.items()},
+        )
+
+    def lock(self, conversation_ids: Iterable[str]) -> None:
+        self.execute("lock_conversations", conversation_ids=sorted(conversation_ids))
+
+    def segments_of(self, conversation_ids: Iterable[str]) -> list[SegmentFact]:
+        return self._segments("conversation_segments", conversation_ids=list(conversation_ids))
+
+    def ensure_conversation(self, conversation_id: str) -> bool:
+        """Make sure that it exists; True when it is new."""
+        self.execute("ensure_conversation", conversation_id=conversation_id, metadata=Json({}))
+        return self._cursor.rowcount == 1
+
+    def exports_named(
+        self, names: Sequence[str], segment_id: int | None
+    ) -> list[tuple[str, str]]:
+        """Exports of other segments with one of ``names``, and their conversations."""
+        if not names:
+            return []
+        rows = self.rows("exports_named", names=list(names), segment_id=segment_id)
+        return [(name, conversation_id) for name, conversation_id in rows]
+
+    def _segments(self, statement: str, /, **parameters: Any) -> list[SegmentFact]:
+        rows = self.rows(statement, **parameters)
+        exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
+        facts: dict[int, list[ExportFact]] = {}
+        for segment_id, name, count, modified_at, explicit_id, lineage in exports:
+            fact = ExportFact(name, count, modified_at, explicit_id, tuple(lineage))
+            facts.setdefault(segment_id, []).append(fact)
+        return [
+            SegmentFact(
+                segment_id, conversation_id, first, count, tuple(facts[segment_id]), cwd
+            )
+            for segment_id, conversation_id, first, count, cwd in rows
+        ]
+
+    def _places(self, segment: SegmentFact) -> tuple[tuple[int, ...], tuple[Place, ...]]:
+        where = {
+            "conversation_id": segment.conversation_id,
+            "first": segment.first_index,
+            "last": segment.first_index + segment.message_count - 1,
+        }
+        others: dict[int, set[str]] = {}
+        for message_id, content_hash in self.rows("segment_renderings", **where):
+            others.setdefault(message_id, set()).add(content_hash)
+        rows = self.rows("segment_messages", **where)
+        return tuple(row[0] for row in rows), tuple(
+            Place(
+                role=Role(role),
+                kind=Kind(kind),
+                tool=tool,
+                hashes=frozenset({content_hash, *others.get(message_id, ())}),
+                text=text,
+                source_index=index,
+                in_flight=in_flight,
+            )
+            for message_id, role, kind, tool, content_hash, text, index, in_flight in rows
+        )
+
+    def alert(
+        self,
+        kind: str,
+        severity: Severity,
+        body: str,
+        conversation_id: str | None,
+        export_id: int | None,
+    ) -> None:
+        """One alert of a kind and conversation has one fingerprint, for grouping."""
+        subject = conversation_id or str(export_id)
+        self.execute(
+            "add_alert",
+            fingerprint=hashlib.sha256(f"{kind}\0{subject}".encode()).hexdigest(),
+            severity=severity.value,
+            title=kind.replace("_", " "),
+            body=body,
+            conversation_id=conversation_id,
+            export_id=export_id,
+        )

@@ -1,0 +1,281 @@
+"""A decision, written: step 7 of the order of effects (DESIGN 2.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from psycopg2.extras import Json
+
+from ..formats.text import printable
+from ..models import Anomaly, Fate, Message, Outcome, Severity, Transcript
+from ..placement import Slot
+from .rows import Decision, Drop
+from .transaction import Transaction
+
+
+def write(tx: Transaction, decision: Decision) -> int:
+    """Write a decision; returns the id of its segment."""
+    conversation_ids = sorted({slot.conversation_id for slot in decision.slots})
+    own = _own_slot(decision)
+    _move(tx, decision)
+    segment_id = _place_segments(tx, decision, own)
+    _insert_messages(tx, decision, own, segment_id)
+    _replace_contents(tx, decision)
+    if decision.moves:
+        tx.execute("check_indices")
+    _link(tx, decision, segment_id)
+    tx.execute("count_conversation", conversation_ids=conversation_ids)
+    tx.execute("set_watermarks", conversation_ids=conversation_ids)
+    _leave(tx, decision, segment_id)
+    _record(tx, decision, segment_id)
+    return segment_id
+
+
+def _own_slot(decision: Decision) -> Slot:
+    stored = decision.placement.segment
+    segment_id = stored.segment_id if stored else None
+    return next(slot for slot in decision.slots if slot.segment_id == segment_id)
+
+
+def _move(tx: Transaction, decision: Decision) -> None:
+    if not decision.moves:
+        return
+    tx.execute("defer_indices")
+    tx.execute(
+        "move_messages",
+        conversation_ids=[move.conversation_id for move in decision.moves],
+        los=[move.lo for move in decision.moves],
+        his=[move.hi for move in decision.moves],
+        deltas=[move.delta for move in decision.moves],
+        to_conversation_ids=[move.to_conversation_id for move in decision.moves],
+    )
+
+
+def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
+    stored = [slot for slot in decision.slots if slot.segment_id is not None]
+    tx.execute(
+        "place_segments",
+        segment_ids=[slot.segment_id for slot in stored],
+        conversation_ids=[slot.conversation_id for slot in stored],
+        ordinals=[slot.ordinal for slot in stored],
+        first_indices=[slot.first_index for slot in stored],
+        message_counts=[slot.message_count for slot in stored],
+    )
+    if own.segment_id is not None:
+        tx.execute("set_head", segment_id=own.segment_id, head_hash=decision.head_hash)
+        return own.segment_id
+    return int(
+        tx.rows(
+            "insert_segment",
+            conversation_id=own.conversation_id,
+            ordinal=own.ordinal,
+            first_index=own.first_index,
+            message_count=own.message_count,
+            head_hash=decision.head_hash,
+            starts_compacted=decision.transcript.starts_compacted,
+            format=decision.transcript.format,
+            cwd=decision.transcript.cwd,
+        )[0][0]
+    )
+
+
+def _insert_messages(tx: Transaction, decision: Decision, own: Slot, segment_id: int) -> None:
+    rows = [
+        (own.conversation_id, own.first_index + position, segment_id, -1 - known)
+        for position, known in enumerate(decision.placement.plan.order)
+        if known < 0
+    ]
+    if rows:
+        tx.copy("copy_messages", _message_rows(decision, rows))
+
+
+def _replace_contents(tx: Transaction, decision: Decision) -> None:
+    """Other renderings are kept; where the incoming one is richer, it is the content."""
+    kept: list[tuple[int, str, str, int | None]] = []
+    replaced: list[tuple[int, str, Message]] = []
+    for step in decision.placement.plan.steps:
+        if step.known is None:
+            continue
+        message = decision.transcript.messages[step.incoming]
+        content_hash = decision.hashes[step.incoming]
+        message_id = decision.message_ids[step.known]
+        if step.replace:
+            replaced.append((message_id, content_hash, message))
+        elif step.outcome is Outcome.RERENDERED:
+            kept.append((message_id, content_hash, message.text, decision.export_id))
+    if kept:
+        _keep(tx, kept)
+    if replaced:
+        ids = [message_id for message_id, _, _ in replaced]
+        tx.execute("keep_contents", message_ids=ids)
+        tx.execute(
+            "replace_contents",
+            message_ids=ids,
+            hashes=[content_hash for _, content_hash, _ in replaced],
+            contents=[message.text for _, _, message in replaced],
+            in_flights=[message.in_flight for _, _, message in replaced],
+            metadatas=[_metadata(message) for _, _, message in replaced],
+        )
+        tx.execute("forget_renderings_of_content", message_ids=ids)
+
+
+def _keep(tx: Transaction, kept: list[tuple[int, str, str, int | None]]) -> None:
+    tx.execute(
+        "keep_renderings",
+        message_ids=[row[0] for row in kept],
+        hashes=[row[1] for row in kept],
+        contents=[row[2] for row in kept],
+        export_ids=[row[3] for row in kept],
+    )
+
+
+def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
+    known = [step.known for step in decision.placement.plan.steps if step.known is not None]
+    tx.execute(
+        "link_export",
+        export_id=decision.export_id,
+        segment_id=segment_id,
+        first_index=min(known, default=0),
+        message_count=len(decision.transcript.messages),
+    )
+
+
+def _leave(tx: Transaction, decision: Decision, segment_id: int) -> None:
+    """A segment that moved takes its history along; its old id stays as an alias."""
+    target = decision.resolution
+    left_id = decision.left_id
+    if left_id is not None:
+        moved = {"segment_id": segment_id, "conversation_id": target.conversation_id}
+        tx.execute("move_history", **moved)
+        tx.execute("move_aliases", conversation_id=target.conversation_id, left_id=left_id)
+        tx.execute("delete_conversation", conversation_id=left_id)
+    names = {**decision.aliases}
+    if left_id is not None:
+        names[left_id] = f"its former id: {target.reason}"
+    for alias, reason in names.items():
+        tx.execute(
+            "add_alias",
+            alias=alias,
+            conversation_id=target.conversation_id,
+            reason=reason,
+        )
+    tx.execute("drop_own_alias", conversation_id=target.conversation_id)
+
+
+def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
+    transcript, plan = decision.transcript, decision.placement.plan
+    target = decision.resolution
+    tx.execute(
+        "describe_conversation",
+        conversation_id=target.conversation_id,
+        metadata=Json(
+            {
+                "reason": target.reason,
+                "confidence": target.confidence,
+                **({"title": transcript.title} if transcript.title else {}),
+                **({"cwd": transcript.cwd} if transcript.cwd else {}),
+            }
+        ),
+    )
+    tx.execute(
+        "log_deduplication",
+        conversation_id=target.conversation_id,
+        processed=len(plan.steps),
+        duplicates=len(plan.steps) - plan.count(Outcome.NEW),
+        savings_pct=decision.savings_pct,
+        processing_time_ms=round(decision.elapsed_s * 1000),
+        metadata=Json({outcome.value: plan.count(outcome) for outcome in Outcome}),
+        export_id=decision.export_id,
+        segment_id=segment_id,
+    )
+    for anomaly in decision.anomalies:
+        _add_anomaly(tx, anomaly, target.conversation_id, decision.export_id, segment_id)
+    _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
+    tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
+
+
+def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transcript) -> None:
+    """Write the end of an export that has no message."""
+    _finish_export(tx, export_id, transcript, "no message")
+    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.UNCHANGED.value)
+    name = printable(drop.name)
+    _add_anomaly(
+        tx,
+        Anomaly("empty_export", Severity.INFO, f"{name} is an export without a message"),
+        None,
+        export_id,
+        None,
+    )
+
+
+def _finish_export(
+    tx: Transaction, export_id: int, transcript: Transcript, segment_reason: str
+) -> None:
+    tx.execute(
+        "finish_export",
+        export_id=export_id,
+        format=transcript.format,
+        parser_version=transcript.parser_version,
+        message_count=len(transcript.messages),
+        metadata=Json(
+            {
+                "header": dict(transcript.header),
+                "lineage": list(transcript.lineage),
+                "flags": list(transcript.flags),
+                "segment_reason": segment_reason,
+            }
+        ),
+    )
+
+
+def _add_anomaly(
+    tx: Transaction,
+    anomaly: Anomaly,
+    conversation_id: str | None,
+    export_id: int,
+    segment_id: int | None,
+) -> None:
+    """A row; from severity warning on an alert in the same transaction, too."""
+    tx.execute(
+        "add_anomaly",
+        conversation_id=conversation_id,
+        export_id=export_id,
+        segment_id=segment_id,
+        kind=anomaly.kind,
+        severity=anomaly.severity.value,
+        message=anomaly.message,
+        metadata=Json(dict(anomaly.details)),
+    )
+    if anomaly.severity is not Severity.INFO:
+        tx.alert(anomaly.kind, anomaly.severity, anomaly.message, conversation_id, export_id)
+
+
+def _message_rows(
+    decision: Decision, rows: Iterable[tuple[str, int, int, int]]
+) -> Iterator[tuple[object, ...]]:
+    for conversation_id, index, segment_id, incoming in rows:
+        message = decision.transcript.messages[incoming]
+        yield (
+            conversation_id,
+            index,
+            decision.hashes[incoming],
+            message.role.value,
+            message.text,
+            _metadata(message),
+            segment_id,
+            message.kind.value,
+            message.source_id,
+            message.source_index,
+            message.occurred_at,
+            message.in_flight,
+        )
+
+
+def _metadata(message: Message) -> str:
+    facts = dict(message.extra)
+    if message.model:
+        facts["model"] = message.model
+    if message.tokens:
+        facts["tokens"] = dict(message.tokens)
+    return json.dumps(facts, ensure_ascii=False)

@@ -1,0 +1,89 @@
+"""Step 10: tell people. Session files and the status log, derived and rebuilt at will."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from .archive import write_file
+from .errors import TransientError
+from .folders import Folders
+from .models import Report
+from .render.markdown import markdown
+from .render.status import status_report
+from .statuslog import StatusLog
+from .store import Store
+
+log = structlog.get_logger()
+
+
+class Teller:
+    """Collects what a batch of files changed and tells it at once.
+
+    A conversation that twenty files of a batch belong to is rendered once.
+    """
+
+    def __init__(self, folders: Folders, store: Store, status_log: StatusLog) -> None:
+        self._folders = folders
+        self._store = store
+        self._status_log = status_log
+        self._reports: list[Report] = []
+        self._changed: set[str] = set()
+        self._started = datetime.now(UTC)
+
+    def add(self, report: Report) -> None:
+        if not self._reports:
+            self._started = datetime.now(UTC)
+        if report.conversation_id:
+            session_file = f"{self._folders.sessions.name}/{report.conversation_id}.md"
+            report = replace(report, session_file=session_file)
+        self._reports.append(report)
+        self._changed |= {report.conversation_id or "", report.former_id or ""} - {""}
+
+    def take_up(self) -> None:
+        """Conversations that a crash left untold get their session file after all."""
+        self._changed |= set(self._store.untold(str(self._folders.memory)))
+
+    def tell(self) -> str | None:
+        """Write session files and one report; returns the report, None without news.
+
+        Trouble here loses nothing: it is logged, and the files are written next time.
+        """
+        try:
+            self._write_sessions()
+            total = self._store.total_messages()
+        except TransientError as error:
+            log.warning("tell.deferred", reason=str(error))
+            total = None
+        except OSError as error:
+            log.warning("tell.failed", reason=f"{error.filename}: {error.strerror}")
+            total = None
+        return self._report(total) if self._reports else None
+
+    def _write_sessions(self) -> None:
+        for conversation_id in sorted(self._changed):
+            conversation = self._store.conversation(conversation_id)
+            path = self._folders.sessions / f"{conversation_id}.md"
+            if conversation is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_file(path, markdown(conversation))
+            self._changed.discard(conversation_id)
+        self._store.mark_told(str(self._folders.memory))
+
+    def _report(self, total: int | None) -> str:
+        text = status_report(
+            self._reports,
+            memory_dir=str(self._folders.memory),
+            started=self._started,
+            completed=datetime.now(UTC),
+            total_in_storage=total,
+        )
+        self._reports = []
+        try:
+            self._status_log.append(text)
+        except OSError as error:
+            log.warning("statuslog.failed", reason=f"{error.filename}: {error.strerror}")
+        return text
