@@ -154,14 +154,14 @@ def resolve(
 
 
 def aliases(exports: Sequence[ExportFact], conversation_id: str) -> dict[str, str]:
-    """Other names that the exports of a segment suggest, each with its export's name."""
+    """Other names that the exports of a segment suggest, each with where it is from."""
     named = {export.name: parse_name(export.name) for export in exports}
     ids = {
-        safe_id(found.project): name
+        safe_id(found.project): f"name of the export {name}"
         for name, found in named.items()
         if found.project and not found.generic
     }
-    return {alias: name for alias, name in ids.items() if alias != conversation_id}
+    return {alias: why for alias, why in ids.items() if alias != conversation_id}
 
 
 def segment_order(exports: Sequence[ExportFact]) -> tuple[datetime, datetime, str]:

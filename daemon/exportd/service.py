@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 
@@ -202,44 +203,43 @@ class Service:
         75 when something had to be deferred; dead letters are a fate, and 0.
         """
         self._prepare()
-        reports = [self._pipeline.resume(claim) for claim in self._intake.sweep()]
-        reports += self._drain()
-        for report in reports:
+        reports = []
+        for report in self._once():
             self._teller.add(report)
+            reports.append(report)
         text = self._teller.tell() or "Nothing to do: no file waits.\n"
         self._store.close()
         return EX_TEMPFAIL if any(map(_is_deferred, reports)) else EX_OK, reports, text
 
-    def _drain(self) -> list[Report]:
-        reports: list[Report] = []
+    def _once(self) -> Iterator[Report]:
+        """What was in flight, what waits and what arrives meanwhile; at last what stays."""
+        for report in chain(map(self._pipeline.resume, self._intake.sweep()), self._drain()):
+            yield report
+            if _is_deferred(report) or self._stopping.is_set():
+                break
+        yield from self._left()
+
+    def _drain(self) -> Iterator[Report]:
+        """Settled files until none waits, or what waits does not settle in time."""
         deadline = time.monotonic() + 2 * self._settings.settle_time
         seen: set[Path] = set()
-        while not self._stopping.is_set():
+        while True:
             for path in scan(self._folders.exports):
                 if path not in seen:
                     self._settling.see(path, time.monotonic())
                     seen.add(path)
             settled = list(self._settling.settled(time.monotonic(), time.time()))
             for path in settled:
-                reports += self._ingested(path)
+                if report := self._pipeline.ingest(path):
+                    yield report
                 seen.discard(path)
-                if self._stopping.is_set():
-                    break
-            if reports and _is_deferred(reports[-1]):
-                break
             if not len(self._settling) or (not settled and time.monotonic() > deadline):
-                break
+                return
             if not settled:
                 self._stopping.wait(0.02)
-        return reports + self._left()
 
-    def _ingested(self, path: Path) -> list[Report]:
-        report = self._pipeline.ingest(path)
-        return [report] if report else []
-
-    def _left(self) -> list[Report]:
+    def _left(self) -> Iterator[Report]:
         """What stays in the drop folder this time, and why."""
-        reports = []
         for path in scan(self._folders.exports):
             size_bytes = path.lstat().st_size
             if not size_bytes:
@@ -249,8 +249,7 @@ class Service:
                 reason = "a program has it open for writing"
             else:
                 reason = "exportd stopped before its turn came, or it still changes"
-            reports.append(Report(escape(path.name), Fate.DEFERRED, size_bytes, reason))
-        return reports
+            yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
 
 
 def _growing() -> Iterator[float]:
