@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -35,7 +35,7 @@ class Teller:
 
     def add(self, report: Report) -> None:
         if not self._reports:
-            self._started = datetime.now(UTC)
+            self._started = datetime.now(UTC) - timedelta(seconds=report.duration_s)
         if report.conversation_id:
             session_file = f"{self._folders.sessions.name}/{report.conversation_id}.md"
             report = replace(report, session_file=session_file)

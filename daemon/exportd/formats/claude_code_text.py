@@ -206,26 +206,26 @@ class _Reader:
             case "result":
                 return self._result(texts, span)
             case "thinking":
-                text = _dedent([texts[0][2:], *texts[1:]])
+                text = _dedent([texts[0][2:], *texts[1:]], 2)
                 return Message(Role.ASSISTANT, Kind.THINKING, text, span)
             case None:
                 self._flags.add("headless")
-                return Message(Role.SYSTEM, Kind.TEXT, _dedent(texts), span)
+                return Message(Role.SYSTEM, Kind.TEXT, _dedent(texts, 0), span)
             case _:
                 if opened in ("compaction", "header"):
                     self._flags.add("scrollback")
-                return Message(Role.SYSTEM, Kind.NOTICE, _dedent(texts), span)
+                return Message(Role.SYSTEM, Kind.NOTICE, _dedent(texts, 2), span)
 
     def _prompt(self, texts: list[str], span: Span) -> Message:
         self._tool = None
-        text = _dedent([texts[0][2:], *texts[1:]])
+        text = _dedent([texts[0][2:], *texts[1:]], 2)
         if _opens(text.lstrip(), None) is not None:
             self._flags.add("pasted_transcript")
         command = text.startswith(("/", "!"))
         return Message(Role.USER, Kind.COMMAND if command else Kind.PROMPT, text, span)
 
     def _speak(self, texts: list[str], span: Span) -> Message:
-        text = _dedent([texts[0][2:], *texts[1:]])
+        text = _dedent([texts[0][2:], *texts[1:]], 2)
         call = _TOOL.match(text)
         if call is None and text not in _BARE_TOOLS:
             self._tool = None
@@ -237,8 +237,9 @@ class _Reader:
         return Message(Role.ASSISTANT, Kind.TOOL_CALL, text, span, extra=extra)
 
     def _result(self, texts: list[str], span: Span) -> Message:
-        first = texts[0].replace("\xa0", " ").lstrip()[1:].strip()
-        text = _dedent([first, *texts[1:]]).strip("\n")
+        opening = texts[0].replace("\xa0", " ")
+        first = opening.lstrip()[1:].strip()
+        text = _dedent([first, *texts[1:]], len(opening) - len(first)).strip("\n")
         if exported := _EXPORTED.match(text):
             self._lineage.append(exported_name(exported[1]))
         extra: dict[str, Any] = {"tool": self._tool} if self._tool else {}
@@ -276,10 +277,15 @@ def _without_trailing_blanks(lines: list[_Line]) -> tuple[list[_Line], list[_Lin
     return lines[:end], lines[end:]
 
 
-def _dedent(texts: list[str]) -> str:
-    """First line as it is, the others without their common indentation or padding."""
+def _dedent(texts: list[str], at_most: int) -> str:
+    """First line as it is, the others without padding and the block's indentation.
+
+    ``at_most`` is the column at which the block's text begins; what stands further in
+    is indented on purpose.
+    """
     rest = [text.replace("\xa0", " ").rstrip() for text in texts[1:]]
-    indent = min((len(t) - len(t.lstrip()) for t in rest if t), default=0)
+    indent = min((len(t) - len(t.lstrip(" ")) for t in rest if t), default=0)
+    indent = min(indent, at_most)
     return "\n".join([texts[0].replace("\xa0", " ").rstrip(), *(t[indent:] for t in rest)])
 
 

@@ -32,15 +32,14 @@ def markdown(conversation: StoredConversation) -> str:
     parts = [_header(conversation)]
     for segment in conversation.segments:
         last = segment.first_index + segment.message_count
-        if len(conversation.segments) > 1:
-            parts.append(_break(segment))
+        parts.append(_break(segment) if len(conversation.segments) > 1 else "---")
         parts += map(_section, conversation.messages[segment.first_index : last])
     return "\n\n".join(parts) + "\n"
 
 
 def _header(conversation: StoredConversation) -> str:
     title = f"# Session: {printable(conversation.conversation_id)}"
-    return "\n".join([title, "", *_facts(conversation), "", "---"])
+    return "\n".join([title, "", *_facts(conversation)])
 
 
 def _facts(conversation: StoredConversation) -> Iterator[str]:

@@ -166,18 +166,8 @@ def _leave(tx: Transaction, decision: Decision, segment_id: int) -> None:
 def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
     transcript, plan = decision.transcript, decision.placement.plan
     target = decision.resolution
-    tx.execute(
-        "describe_conversation",
-        conversation_id=target.conversation_id,
-        metadata=Json(
-            {
-                "reason": target.reason,
-                "confidence": target.confidence,
-                **({"title": transcript.title} if transcript.title else {}),
-                **({"cwd": transcript.cwd} if transcript.cwd else {}),
-            }
-        ),
-    )
+    if _own_slot(decision).ordinal == 0:
+        _describe(tx, decision)
     tx.execute(
         "log_deduplication",
         conversation_id=target.conversation_id,
@@ -193,6 +183,21 @@ def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
         _add_anomaly(tx, anomaly, target.conversation_id, decision.export_id, segment_id)
     _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
     tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
+
+
+def _describe(tx: Transaction, decision: Decision) -> None:
+    """Why the conversation has its name: its first segment says so."""
+    target, transcript = decision.resolution, decision.transcript
+    facts = {"reason": target.reason, "confidence": target.confidence}
+    if transcript.title:
+        facts["title"] = transcript.title
+    if transcript.cwd:
+        facts["cwd"] = transcript.cwd
+    tx.execute(
+        "describe_conversation",
+        conversation_id=target.conversation_id,
+        metadata=Json(facts),
+    )
 
 
 def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transcript) -> None:

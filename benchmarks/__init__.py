@@ -1,0 +1,1 @@
+"""Long runs on real input, one documented command each; never part of the tests."""
