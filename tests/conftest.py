@@ -19,11 +19,12 @@ from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.extensions import make_dsn
+from pydantic import SecretStr
+
 from exportd.config import DatabaseSettings, Settings
 from exportd.embedded import embedded_server
 from exportd.store import migrate
-from psycopg2.extensions import make_dsn
-from pydantic import SecretStr
 
 SAMPLES = Path(__file__).parent / "samples"
 EXAMPLES = Path(__file__).parent.parent / "examples"

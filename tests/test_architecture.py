@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import exportd
 import pytest
+
+import exportd
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {

@@ -136,8 +136,8 @@ class Service:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
                 continue
+            watcher.done(path)  # first, so that a new file of this name is seen meanwhile
             report = self._pipeline.ingest(path)
-            watcher.done(path)
             if report:
                 self._teller.add(report)
             late = time.monotonic() - told_at > TELL_EVERY_S

@@ -118,7 +118,7 @@ class Settling:
 class Watcher:
     """Watches a folder in a thread of its own and hands out settled paths.
 
-    ``ready`` holds each path once; tell ``done`` when a path was taken care of.
+    ``ready`` holds each path once; tell ``done`` when a path is taken from it.
     """
 
     def __init__(self, folder: Path, settling: Settling, rescan_s: float) -> None:
@@ -178,7 +178,7 @@ class Watcher:
         self._overflowed.set()
 
     def done(self, path: Path) -> None:
-        """A path from ``ready`` was taken care of; it may come again."""
+        """A path was taken from ``ready``; it may come again."""
         with self._lock:
             self._queued.discard(path)
 

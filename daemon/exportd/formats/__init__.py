@@ -37,6 +37,9 @@ def parse(raw: bytes, name: str) -> Transcript:
     Raises ``UnknownFormat`` when none does, ``AmbiguousFormat`` when several do and
     ``MalformedExport`` when the content breaks the rules of its format.
     """
+    if not raw.strip():
+        what = "consists of blank lines" if raw else "is empty"
+        raise UnknownFormat(f"the file {what}; export the conversation again")
     return recognise(raw[:HEAD_BYTES], name).parse(raw, name)
 
 

@@ -8,10 +8,15 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errors as pg
 
-from ..errors import ConfigurationError, DatabaseUnavailable, ExportdError, PermanentError
+from ..errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    PermanentError,
+    TransientError,
+)
 
 
-class StalePlan(ExportdError):
+class StalePlan(TransientError):
     """Another worker was faster; the whole transaction is to be done again."""
 
 
