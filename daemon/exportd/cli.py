@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from . import __version__
 from .commands import check_config, db, migrate, run
@@ -73,9 +74,15 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception:
+        # Without the error's own words: they may quote a message or a secret.
+        structlog.get_logger().exception("exportd.bug", version=__version__)
+        code = EX_SOFTWARE
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(what: str, error: Exception, code: int) -> int:
-    click.echo(f"exportd: {what}: {error}", err=True)
+    lines = str(error).splitlines()
+    text = lines[0] if len(lines) == 1 else "\n  " + "\n  ".join(lines)
+    click.echo(f"exportd: {what}: {text}", err=True)
     return code

@@ -58,6 +58,15 @@ def translated() -> Iterator[None]:
             f"the database is not set up for exportd ({_first_line(error)}); run "
             "'exportd migrate' with a role that owns the schema"
         ) from error
+    except psycopg2.ProgrammingError as error:
+        if error.pgcode is not None:
+            raise
+        # libpq quotes what it does not understand, and a URL holds a password.
+        raise ConfigurationError(
+            "the database URL is not understood; expected "
+            "postgresql://user:password@host:port/database (EXPORTD_DATABASE_URL, or url in "
+            "[database])"
+        ) from None
     except (
         psycopg2.OperationalError,
         psycopg2.InterfaceError,
