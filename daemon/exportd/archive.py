@@ -34,21 +34,22 @@ class Archive:
         the same name) is verified and serves for both. Other bytes under the name:
         this one gets ``NAME.<sha12>.ext``.
         """
-        names = [path.name, with_suffix_before_extension(path.name, sha256[:12])]
+        names = [archived_as] if archived_as else []
+        suffixed = with_suffix_before_extension(path.name, sha256[:12])
         try:
-            for name in [archived_as, *names] if archived_as else names:
+            for name in [*names, path.name, suffixed]:
                 place = self._folders.archive / name
                 if _holds(place, sha256):
                     _drop(path)
                     return name
-                if name != archived_as and _move(path, place, sha256):
+                if _move(path, place, sha256):
                     return name
+            # Both names hold other bytes: the second one was damaged since.
+            name = with_suffix_before_extension(path.name, uuid.uuid4().hex)
+            _move(path, self._folders.archive / name, sha256)
         except OSError as error:
             raise _trouble(path, self._folders.archive, error) from error
-        raise DiskTrouble(
-            f"{self._folders.archive / names[-1]}: holds other bytes than its name says; move "
-            "it away"
-        )
+        return name
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """The name that a dead letter will have: free, and the same at every try."""

@@ -107,6 +107,7 @@ class ExportFact:
     name: str
     message_count: int
     modified_at: datetime
+    cwd: str | None = None
     explicit_id: str | None = None
     lineage: tuple[str, ...] = ()
 
@@ -123,7 +124,6 @@ class Resolution:
 def resolve(
     exports: Sequence[ExportFact],
     *,
-    cwd: str | None,
     first_hash: str,
     lineage: tuple[str, str] | None = None,
 ) -> Resolution:
@@ -144,7 +144,7 @@ def resolve(
     if named.project and not named.generic:
         reason = f"{named.rule} of the file name {earliest.name}"
         return Resolution(safe_id(named.project), reason, named.confidence)
-    folder = re.split(r"[/\\]", cwd.rstrip("/\\"))[-1] if cwd else ""
+    folder = re.split(r"[/\\]", (earliest.cwd or "").rstrip("/\\"))[-1]
     label = folder if folder.strip("~.… ") else "session"
     return Resolution(
         safe_id(f"{label}-{first_hash[:8]}"),

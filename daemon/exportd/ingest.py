@@ -31,11 +31,12 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         name=read.attempt.first_name,
         message_count=len(transcript.messages),
         modified_at=read.drop.modified_at,
+        cwd=transcript.cwd,
         explicit_id=read.drop.explicit_id,
         lineage=transcript.lineage,
     )
     head = head_hash(read.places)
-    named = _named(fact, transcript, head) if _is_indexed(transcript) else None
+    named = _named(fact, head) if _is_indexed(transcript) else None
     gathered = tx.candidates(head, transcript.format, named)
     placement = place(gathered.candidates, read.places)
     decision = _decide(tx, read, fact, placement)
@@ -52,10 +53,10 @@ def _decide(
 ) -> Decision:
     transcript, stored = read.transcript, placement.segment
     exports = (*(stored.exports if stored else ()), fact)
-    cwd = stored.cwd if stored else transcript.cwd
-    first = head_hash(read.places) or ""
     resolution = identity.resolve(
-        exports, cwd=cwd, first_hash=first, lineage=_lineage(tx, exports, stored)
+        exports,
+        first_hash=placement.head_hash or "",
+        lineage=_lineage(tx, exports, stored),
     )
     target = resolution.conversation_id
     is_new = tx.ensure_conversation(target)
@@ -67,7 +68,6 @@ def _decide(
         first_index=stored.first_index if stored else 0,
         message_count=len(placement.plan.order),
         exports=exports,
-        cwd=cwd,
     )
     others = [
         other
@@ -92,7 +92,6 @@ def _decide(
         fate=_fate(placement.plan),
         transcript=transcript,
         hashes=tuple(min(place.hashes) for place in read.places),
-        head_hash=first,
         placement=placement,
         message_ids=(),
         resolution=resolution,
@@ -110,9 +109,9 @@ def _is_indexed(transcript: Transcript) -> bool:
     return all(message.source_index is not None for message in transcript.messages)
 
 
-def _named(fact: identity.ExportFact, transcript: Transcript, head: str | None) -> str:
+def _named(fact: identity.ExportFact, head: str | None) -> str:
     """Where indices count, an export that starts later is found by its name."""
-    return identity.resolve([fact], cwd=transcript.cwd, first_hash=head or "").conversation_id
+    return identity.resolve([fact], first_hash=head or "").conversation_id
 
 
 def _lineage(

@@ -96,7 +96,7 @@ class Intake:
                 self._check_size(before.st_size)
                 _sync(file.fileno(), claim.path)
                 digest, chunks = hashlib.sha256(), []
-                while chunk := file.read(_CHUNK_BYTES):
+                for chunk in _chunks(file):
                     digest.update(chunk)
                     chunks.append(chunk)
                 after = os.fstat(file.fileno())
@@ -180,6 +180,16 @@ def _kind(mode: int) -> str:
         stat.S_IFBLK: "a block device",
     }
     return kinds.get(stat.S_IFMT(mode), "a special file")
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+    except OSError as error:
+        raise UnreadableFile(
+            f"it cannot be read to its end ({error.strerror}); check the disk"
+        ) from error
 
 
 def _sync(descriptor: int, path: Path) -> None:

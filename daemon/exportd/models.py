@@ -223,7 +223,6 @@ class StoredSegment:
     first_index: int
     message_count: int
     starts_compacted: bool
-    cwd: str | None
     export_names: tuple[str, ...]
 
 

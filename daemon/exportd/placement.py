@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .alignment import align
-from .fingerprint import anchors
+from .fingerprint import anchors, is_anchor
 from .identity import ExportFact, same_segment, segment_order
 from .models import Place, Plan
 
@@ -23,7 +23,7 @@ class SegmentFact:
     first_index: int
     message_count: int
     exports: tuple[ExportFact, ...]
-    cwd: str | None = None
+    head_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The segment an export belongs to (None: a new one), why, and what it adds."""
+    """The segment an export belongs to (None: a new one), why, and what it adds.
+
+    ``head_hash`` is what the segment is found by, once the plan is carried out.
+    """
 
     segment: SegmentFact | None
     reason: str
     plan: Plan
+    head_hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,19 @@ def place(candidates: Sequence[Candidate], incoming: Sequence[Place]) -> Placeme
     joined = [(evidence, c) for evidence, c in judged if evidence]
     if not joined:
         reason = "no stored segment starts like it"
-        return Placement(None, reason, align((), incoming))
+        return Placement(None, reason, align((), incoming), head_hash(incoming))
     evidence, best = max(
         joined, key=lambda pair: (pair[0].strength, -pair[1].segment.segment_id)
     )
-    return Placement(best.segment, evidence.reason, align(best.places, incoming))
+    plan = align(best.places, incoming)
+    return Placement(best.segment, evidence.reason, plan, _head(best, plan, incoming))
+
+
+def _head(stored: Candidate, plan: Plan, incoming: Sequence[Place]) -> str | None:
+    """The stored head stays, unless something new stands before it."""
+    merged = [(n, stored.places[n] if n >= 0 else incoming[-1 - n]) for n in plan.order]
+    known, first = next(((n, p) for n, p in merged if is_anchor(p)), merged[0])
+    return stored.segment.head_hash if known >= 0 else min(first.hashes)
 
 
 def arrange(

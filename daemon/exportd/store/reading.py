@@ -28,8 +28,8 @@ def read_conversation(rows: _Rows, conversation_id: str) -> StoredConversation |
             row[0] for row in rows("conversation_aliases", conversation_id=conversation_id)
         ),
         segments=tuple(
-            StoredSegment(ordinal, first, count, compacted, cwd, tuple(names))
-            for ordinal, first, count, compacted, cwd, names in rows(
+            StoredSegment(ordinal, first, count, compacted, tuple(names))
+            for ordinal, first, count, compacted, names in rows(
                 "conversation_parts", conversation_id=conversation_id
             )
         ),

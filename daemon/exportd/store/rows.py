@@ -63,7 +63,6 @@ class Decision:
     fate: Fate
     transcript: Transcript
     hashes: tuple[str, ...]
-    head_hash: str | None
     placement: Placement
     message_ids: tuple[int, ...]
     resolution: Resolution

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg2.extensions import cursor
-from psycopg2.extras import Json
 
 from ..identity import ExportFact
 from ..models import Fate, Kind, Place, Role, Severity
@@ -128,8 +127,7 @@ class Transaction:
 
     def ensure_conversation(self, conversation_id: str) -> bool:
         """Make sure that it exists; True when it is new."""
-        self.execute("ensure_conversation", conversation_id=conversation_id, metadata=Json({}))
-        return self._cursor.rowcount == 1
+        return self.execute("ensure_conversation", conversation_id=conversation_id) == 1
 
     def exports_named(
         self, names: Sequence[str], segment_id: int | None
@@ -144,14 +142,14 @@ class Transaction:
         rows = self.rows(statement, **parameters)
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
-        for segment_id, name, count, modified_at, explicit_id, lineage in exports:
-            fact = ExportFact(name, count, modified_at, explicit_id, tuple(lineage))
+        for segment_id, *columns, lineage in exports:
+            fact = ExportFact(*columns, tuple(lineage))
             facts.setdefault(segment_id, []).append(fact)
         return [
             SegmentFact(
-                segment_id, conversation_id, first, count, tuple(facts[segment_id]), cwd
+                segment_id, conversation_id, first, count, tuple(facts[segment_id]), head
             )
-            for segment_id, conversation_id, first, count, cwd in rows
+            for segment_id, conversation_id, first, count, head in rows
         ]
 
     def _places(self, segment: SegmentFact) -> tuple[tuple[int, ...], tuple[Place, ...]]:

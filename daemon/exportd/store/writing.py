@@ -63,7 +63,9 @@ def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
         message_counts=[slot.message_count for slot in stored],
     )
     if own.segment_id is not None:
-        tx.execute("set_head", segment_id=own.segment_id, head_hash=decision.head_hash)
+        tx.execute(
+            "set_head", segment_id=own.segment_id, head_hash=decision.placement.head_hash
+        )
         return own.segment_id
     return int(
         tx.rows(
@@ -72,10 +74,9 @@ def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
             ordinal=own.ordinal,
             first_index=own.first_index,
             message_count=own.message_count,
-            head_hash=decision.head_hash,
+            head_hash=decision.placement.head_hash,
             starts_compacted=decision.transcript.starts_compacted,
             format=decision.transcript.format,
-            cwd=decision.transcript.cwd,
         )[0][0]
     )
 
@@ -226,6 +227,7 @@ def _finish_export(
         metadata=Json(
             {
                 "header": dict(transcript.header),
+                "cwd": transcript.cwd,
                 "lineage": list(transcript.lineage),
                 "flags": list(transcript.flags),
                 "segment_reason": segment_reason,

@@ -34,20 +34,21 @@ WHERE export_id = %(export_id)s AND state <> 'ingested';
 SELECT pg_advisory_xact_lock(hashtextextended(%(head)s, 0));
 
 -- candidates --
-SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.cwd
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
 FROM segments s
 WHERE s.format = %(format)s
   AND (s.head_hash = %(head_hash)s OR s.conversation_id = %(conversation_id)s)
 ORDER BY s.segment_id;
 
 -- conversation_segments --
-SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.cwd
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
 FROM segments s
 WHERE s.conversation_id = ANY(%(conversation_ids)s)
 ORDER BY s.conversation_id, s.ordinal;
 
 -- segment_exports --
-SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.explicit_id,
+SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.metadata ->> 'cwd' AS cwd,
+       e.explicit_id,
        coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage
 FROM export_segments es
 JOIN exports e USING (export_id)
@@ -103,9 +104,9 @@ WHERE m.conversation_id = s.conversation_id AND m.message_index BETWEEN s.lo AND
 
 -- insert_segment --
 INSERT INTO segments (conversation_id, ordinal, first_index, message_count, head_hash,
-                      starts_compacted, format, cwd)
+                      starts_compacted, format)
 VALUES (%(conversation_id)s, %(ordinal)s, %(first_index)s, %(message_count)s, %(head_hash)s,
-        %(starts_compacted)s, %(format)s, %(cwd)s)
+        %(starts_compacted)s, %(format)s)
 RETURNING segment_id;
 
 -- place_segments --
@@ -283,7 +284,7 @@ SELECT alias FROM conversation_aliases
 WHERE conversation_id = %(conversation_id)s ORDER BY alias;
 
 -- conversation_parts --
-SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted, s.cwd,
+SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted,
        array_agg(e.name ORDER BY es.message_count, e.name) AS export_names
 FROM segments s
 JOIN export_segments es USING (segment_id)

@@ -86,7 +86,6 @@ CREATE TABLE segments (
     head_hash VARCHAR(64),
     starts_compacted BOOLEAN DEFAULT FALSE NOT NULL,
     format VARCHAR(50) NOT NULL,
-    cwd TEXT,
     created_at TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP NOT NULL,
 
     CONSTRAINT uk_segments_ordinal UNIQUE (conversation_id, ordinal)
