@@ -42,8 +42,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield _with_template(given)
         return
-    with embedded_server(tmp_path_factory.mktemp("server")) as url:
-        yield _with_template(url)
+    with embedded_server(tmp_path_factory.mktemp("server")) as server:
+        yield _with_template(server.url)
 
 
 def _with_template(url: str) -> str:

@@ -38,9 +38,22 @@ _INCLUDE = "include_if_exists = 'exportd.conf'\n"
 _START_S = 60
 
 
+class EmbeddedServer:
+    """A handle on the running server of a folder; ``url`` stays the same for life."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.url = self.revive()
+
+    def revive(self) -> str:
+        """Start the server if it does not run, because something killed it; its URL."""
+        with _turn(self._folder):
+            return _start(self._folder / "postgres")
+
+
 @contextmanager
-def embedded_server(folder: Path) -> Iterator[str]:
-    """Start the server under ``folder`` or join it; yields its URL.
+def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
+    """Start the server under ``folder`` or join it.
 
     The last process that leaves stops it. Raises ``DatabaseUnavailable`` when it does
     not start, with what the server said, and ``ConfigurationError`` when its data is of
@@ -48,10 +61,9 @@ def embedded_server(folder: Path) -> Iterator[str]:
     """
     with (folder / "postgres.users").open("a") as users:
         with _turn(folder):
-            url = _start(folder / "postgres")
-            fcntl.flock(users, fcntl.LOCK_SH)
+            fcntl.flock(users, fcntl.LOCK_SH)  # in turn: nobody stops it meanwhile
         try:
-            yield url
+            yield EmbeddedServer(folder)
         finally:
             with _turn(folder):
                 if _last(users):

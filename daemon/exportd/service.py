@@ -8,8 +8,9 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -41,14 +42,22 @@ TELL_EVERY_S = 5.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the database is; ``revive`` brings a server of our own back to life."""
+
+    url: str
+    revive: Callable[[], object] = lambda: None
+
+
 @contextmanager
-def database(settings: Settings, folders: Folders) -> Iterator[str]:
-    """The URL of the database: the one that is set, or the embedded server's."""
+def database(settings: Settings, folders: Folders) -> Iterator[Database]:
+    """The database that is set, or the embedded server, started."""
     if settings.database.url is not None:
-        yield settings.database.url.get_secret_value()
+        yield Database(settings.database.url.get_secret_value())
     else:
-        with embedded_server(folders.state) as url:
-            yield url
+        with embedded_server(folders.state) as server:
+            yield Database(server.url, server.revive)
 
 
 @contextmanager
@@ -75,19 +84,19 @@ def service(settings: Settings) -> Iterator[Service]:
     """Everything that works in one memory folder, wired up; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    with held(folders), database(settings, folders) as url:
-        yield Service(settings, folders, url)
+    with held(folders), database(settings, folders) as found:
+        yield Service(settings, folders, found)
 
 
 class Service:
     """Takes settled files through the pipeline, one after the other."""
 
-    def __init__(self, settings: Settings, folders: Folders, url: str) -> None:
+    def __init__(self, settings: Settings, folders: Folders, found: Database) -> None:
         self._settings = settings
         self._folders = folders
-        self._url = url
+        self._database = found
         self._stopping = threading.Event()
-        self._store = Store(url)
+        self._store = Store(found.url)
         self._intake = Intake(folders, settings.max_export_bytes)
         self._pipeline = Pipeline(
             folders,
@@ -105,8 +114,7 @@ class Service:
     def stop_on_signals(self) -> None:
         """SIGTERM and SIGINT end the work after the file that is being ingested."""
 
-        def stop(signum: int, _frame: FrameType | None) -> None:
-            log.info("service.stopping", signal=signal.Signals(signum).name)
+        def stop(_signum: int, _frame: FrameType | None) -> None:
             self._stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
@@ -123,6 +131,7 @@ class Service:
             if self._ready():
                 self._work(watcher)
         finally:
+            log.info("service.stopping")
             watcher.stop()
             self._teller.tell()
             self._store.close()
@@ -156,6 +165,7 @@ class Service:
                 break
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", reason=str(error), wait_s=wait_s)
+            self._answers()
             if self._stopping.wait(wait_s):
                 return False
         self._recover()
@@ -164,10 +174,10 @@ class Service:
     def _prepare(self) -> None:
         """The schema is brought up to date, or must be so already."""
         if self._settings.database.auto_migrate:
-            applied = migrate(self._url)
+            applied = migrate(self._database.url)
             if applied:
                 log.info("database.migrated", migrations=applied)
-        elif missing := pending(self._url):
+        elif missing := pending(self._database.url):
             raise ConfigurationError(
                 f"the database lacks {', '.join(missing)} and auto_migrate is off; run "
                 "'exportd migrate'"
@@ -178,18 +188,20 @@ class Service:
     def _recover(self) -> None:
         """Every file in flight goes on, for as long as it takes, before new ones come."""
         for wait_s in _growing():
+            answers = self._answers()
             reports = [self._pipeline.resume(claim) for claim in self._intake.sweep()]
             for report in reports:
                 if not _is_deferred(report):
                     self._teller.add(report)
             self._teller.tell()
-            if not any(map(_is_deferred, reports)) and self._answers():
+            if answers and not any(map(_is_deferred, reports)):
                 return
             if self._stopping.wait(wait_s):
                 return
 
     def _answers(self) -> bool:
         try:
+            self._database.revive()
             self._store.ping()
         except DatabaseUnavailable:
             return False
@@ -213,11 +225,16 @@ class Service:
 
     def _once(self) -> Iterator[Report]:
         """What was in flight, what waits and what arrives meanwhile; at last what stays."""
+        why = "it did not settle in time; another run takes it"
         for report in chain(map(self._pipeline.resume, self._intake.sweep()), self._drain()):
+            if _is_deferred(report) and any(scan(self._folders.exports)):
+                why = report.reason  # told below, of each file that stays
+                break
             yield report
             if _is_deferred(report) or self._stopping.is_set():
+                why = report.reason or "exportd was stopped before its turn came"
                 break
-        yield from self._left()
+        yield from self._left(why)
 
     def _drain(self) -> Iterator[Report]:
         """Settled files until none waits, or what waits does not settle in time."""
@@ -238,8 +255,8 @@ class Service:
             if not settled:
                 self._stopping.wait(0.02)
 
-    def _left(self) -> Iterator[Report]:
-        """What stays in the drop folder this time, and why."""
+    def _left(self, why: str) -> Iterator[Report]:
+        """What stays in the drop folder this time; ``why`` is the reason for most."""
         for path in scan(self._folders.exports):
             size_bytes = path.lstat().st_size
             if not size_bytes:
@@ -248,7 +265,7 @@ class Service:
             elif has_writer(path):
                 reason = "a program has it open for writing"
             else:
-                reason = "exportd stopped before its turn came, or it still changes"
+                reason = why
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
 
 

@@ -51,6 +51,8 @@ class Teller:
 
         Trouble here loses nothing: it is logged, and the files are written next time.
         """
+        if not self._changed and not self._reports:
+            return None
         try:
             self._write_sessions()
             total = self._store.total_messages()

@@ -12,7 +12,7 @@ import click
 from ..config import Settings
 from ..embedded import binary
 from ..folders import Folders
-from ..service import database
+from ..service import Database, database
 from ..store import connection_variables
 
 
@@ -28,8 +28,8 @@ def url(settings: Settings) -> int:
 
     The embedded server answers there as long as a daemon, or another command, runs.
     """
-    with _database(settings) as address:
-        click.echo(address)
+    with _database(settings) as found:
+        click.echo(found.url)
     return 0
 
 
@@ -42,13 +42,13 @@ def psql(settings: Settings, arguments: tuple[str, ...]) -> int:
     \b
     exportd db psql -c "SELECT role, count(*) FROM messages GROUP BY role"
     """
-    with _database(settings) as address:
-        environment = {**os.environ, **connection_variables(address)}
+    with _database(settings) as found:
+        environment = {**os.environ, **connection_variables(found.url)}
         program = shutil.which("psql") or os.fspath(binary("psql"))
         return subprocess.run([program, *arguments], env=environment, check=False).returncode  # noqa: S603
 
 
-def _database(settings: Settings) -> AbstractContextManager[str]:
+def _database(settings: Settings) -> AbstractContextManager[Database]:
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
     return database(settings, folders)
