@@ -214,7 +214,7 @@ class _Reader:
             case _:
                 if opened in ("compaction", "header"):
                     self._flags.add("scrollback")
-                return Message(Role.SYSTEM, Kind.NOTICE, _dedent(texts, 2), span)
+                return Message(Role.SYSTEM, Kind.NOTICE, _dedent(texts, 2).strip(), span)
 
     def _prompt(self, texts: list[str], span: Span) -> Message:
         self._tool = None
