@@ -9,8 +9,16 @@ from . import anomalies, identity
 from .fingerprint import compact
 from .formats.text import printable
 from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
-from .placement import Placement, SegmentFact, arrange, head_hash, place
-from .store import Attempt, Decision, Drop, Transaction, write
+from .placement import (
+    NEW_SEGMENT,
+    Placement,
+    SegmentFact,
+    arrange,
+    head_hash,
+    place,
+    unchanged,
+)
+from .store import Attempt, Decision, Drop, Residence, Transaction, relocate, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +53,34 @@ def ingest(tx: Transaction, read: Reading) -> Report:
             decision, message_ids=gathered.message_ids[placement.segment.segment_id]
         )
     write(tx, decision)
-    return _report(read.drop, decision)
+    followed = _follow(tx, fact.name, decision)
+    return _report(read.drop, decision, followed)
 
 
 def _decide(
     tx: Transaction, read: Reading, fact: identity.ExportFact, placement: Placement
 ) -> Decision:
     transcript, stored = read.transcript, placement.segment
-    exports = (*(stored.exports if stored else ()), fact)
-    resolution = identity.resolve(
-        exports,
-        first_hash=placement.head_hash or "",
-        lineage=_lineage(tx, exports, stored),
-    )
-    target = resolution.conversation_id
-    is_new = tx.ensure_conversation(target)
-    left = stored.conversation_id if stored and stored.conversation_id != target else None
-    tx.lock({target, *([left] if left else [])})
     segment = SegmentFact(
-        segment_id=stored.segment_id if stored else 2**63,
-        conversation_id=target,
+        segment_id=stored.segment_id if stored else NEW_SEGMENT,
+        conversation_id=stored.conversation_id if stored else "",
         first_index=stored.first_index if stored else 0,
         message_count=len(placement.plan.order),
-        exports=exports,
+        exports=(*(stored.exports if stored else ()), fact),
+        head_hash=placement.head_hash,
     )
-    others = [
-        other
-        for other in tx.segments_of([target, *([left] if left else [])])
-        if other.segment_id != segment.segment_id
-    ]
-    slots, moves = arrange(placement, segment, others)
+    resolution = _resolve(tx, segment)
+    is_new = tx.ensure_conversation(resolution.conversation_id)
+    residence = _reside(tx, segment, resolution, placement)
     elapsed_s = time.monotonic() - read.started
     finding = anomalies.Finding(
         name=printable(read.drop.name),
         size_bytes=read.drop.size_bytes,
         transcript=transcript,
         plan=placement.plan,
-        conversation_id=target,
+        conversation_id=resolution.conversation_id,
         segment=stored,
-        conversation_is_new=is_new and left is None,
+        conversation_is_new=is_new and residence.left_id is None,
         elapsed_s=elapsed_s,
     )
     return Decision(
@@ -94,15 +91,70 @@ def _decide(
         hashes=tuple(min(place.hashes) for place in read.places),
         placement=placement,
         message_ids=(),
-        resolution=resolution,
-        left_id=left,
-        slots=tuple(slots),
-        moves=tuple(moves),
-        aliases=identity.aliases(exports, target),
+        residence=residence,
         anomalies=tuple(anomalies.find(finding)),
         savings_pct=_savings_pct(transcript.messages, placement.plan),
         elapsed_s=elapsed_s,
     )
+
+
+def _resolve(tx: Transaction, segment: SegmentFact) -> identity.Resolution:
+    return identity.resolve(
+        segment.exports, first_hash=segment.head_hash or "", lineage=_lineage(tx, segment)
+    )
+
+
+def _reside(
+    tx: Transaction,
+    segment: SegmentFact,
+    resolution: identity.Resolution,
+    placement: Placement,
+) -> Residence:
+    """Lay the segment out in the conversation it belongs to, which is locked then."""
+    target = resolution.conversation_id
+    left_id = segment.conversation_id if segment.conversation_id not in ("", target) else None
+    touched = [target, *([left_id] if left_id else [])]
+    tx.lock(touched)
+    others = [o for o in tx.segments_of(touched) if o.segment_id != segment.segment_id]
+    slots, moves = arrange(placement, replace(segment, conversation_id=target), others)
+    return Residence(
+        resolution,
+        left_id,
+        tuple(slots),
+        tuple(moves),
+        identity.aliases(segment.exports, target),
+    )
+
+
+def _follow(tx: Transaction, name: str, decision: Decision) -> set[str]:
+    """Segments that mention an export follow it into its conversation.
+
+    It may have arrived after them, or its segment may have moved. Returns the ids of
+    all conversations that changed by it. A segment moves once at most, so this ends.
+    """
+    changed: set[str] = set()
+    stored = decision.placement.segment
+    names = {name}
+    if decision.residence.left_id and stored:
+        names |= {export.name for export in stored.exports}
+    moved: set[int] = set()
+    while names:
+        mentioned = {"".join(name.split()) for name in names}
+        names = set()
+        for segment in tx.segments_mentioning(sorted(mentioned)):
+            resolution = _resolve(tx, segment)
+            if (
+                segment.segment_id in moved
+                or resolution.conversation_id == segment.conversation_id
+            ):
+                continue
+            moved.add(segment.segment_id)
+            tx.ensure_conversation(resolution.conversation_id)
+            residence = _reside(tx, segment, resolution, unchanged(segment))
+            relocate(tx, residence, segment.segment_id)
+            changed |= {segment.conversation_id, resolution.conversation_id}
+            names |= {export.name for export in segment.exports}
+    return changed
 
 
 def _is_indexed(transcript: Transcript) -> bool:
@@ -114,15 +166,13 @@ def _named(fact: identity.ExportFact, head: str | None) -> str:
     return identity.resolve([fact], first_hash=head or "").conversation_id
 
 
-def _lineage(
-    tx: Transaction, exports: tuple[identity.ExportFact, ...], stored: SegmentFact | None
-) -> tuple[str, str] | None:
+def _lineage(tx: Transaction, segment: SegmentFact) -> tuple[str, str] | None:
     """A known export that the segment's exports mention, if it is in one conversation."""
-    names = sorted({name for export in exports for name in export.lineage})
-    named = tx.exports_named(names, stored.segment_id if stored else None)
-    own_names = {"".join(export.name.split()) for export in exports}
+    names = sorted({name for export in segment.exports for name in export.lineage})
+    named = tx.exports_named(names, segment.segment_id)
+    own_names = {"".join(export.name.split()) for export in segment.exports}
     found = [(n, c) for n, c in named if "".join(n.split()) not in own_names]
-    return found[0] if len({conversation_id for _, conversation_id in found}) == 1 else None
+    return min(found) if len({conversation_id for _, conversation_id in found}) == 1 else None
 
 
 def _fate(plan: Plan) -> Fate:
@@ -139,14 +189,15 @@ def _savings_pct(messages: tuple[Message, ...], plan: Plan) -> float:
     return round(100 * known / sum(sizes), 2) if any(sizes) else 0.0
 
 
-def _report(drop: Drop, decision: Decision) -> Report:
-    plan = decision.placement.plan
+def _report(drop: Drop, decision: Decision, followed: set[str]) -> Report:
+    plan, residence = decision.placement.plan, decision.residence
+    left = {residence.left_id} if residence.left_id else set()
     return Report(
         name=drop.name,
         fate=decision.fate,
         size_bytes=drop.size_bytes,
-        conversation_id=decision.resolution.conversation_id,
-        former_id=decision.left_id,
+        conversation_id=residence.resolution.conversation_id,
+        also_changed=tuple(sorted(followed | left)),
         total=len(plan.steps),
         new=plan.count(Outcome.NEW),
         rerendered=plan.count(Outcome.RERENDERED),

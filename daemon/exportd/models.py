@@ -182,7 +182,7 @@ class Report:
     """What became of one dropped file: for the log line and the status log.
 
     ``kept_as`` is the path of the raw bytes, relative to the memory folder.
-    ``former_id`` is the conversation that the file's segment left.
+    ``also_changed`` are other conversations that gained or lost a segment by it.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Report:
     size_bytes: int = 0
     reason: str = ""
     conversation_id: str | None = None
-    former_id: str | None = None
+    also_changed: tuple[str, ...] = ()
     total: int = 0
     new: int = 0
     rerendered: int = 0

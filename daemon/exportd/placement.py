@@ -13,6 +13,9 @@ from .fingerprint import anchors, is_anchor
 from .identity import ExportFact, same_segment, segment_order
 from .models import Place, Plan
 
+# The id of a segment that is not stored yet; behind all others where order is a tie.
+NEW_SEGMENT = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentFact:
@@ -87,6 +90,12 @@ def place(candidates: Sequence[Candidate], incoming: Sequence[Place]) -> Placeme
     )
     plan = align(best.places, incoming)
     return Placement(best.segment, evidence.reason, plan, _head(best, plan, incoming))
+
+
+def unchanged(segment: SegmentFact) -> Placement:
+    """The placement of a stored segment that only moves."""
+    plan = Plan((), tuple(range(segment.message_count)))
+    return Placement(segment, "stored", plan, segment.head_hash)
 
 
 def _head(stored: Candidate, plan: Plan, incoming: Sequence[Place]) -> str | None:

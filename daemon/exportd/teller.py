@@ -40,7 +40,7 @@ class Teller:
             session_file = f"{self._folders.sessions.name}/{report.conversation_id}.md"
             report = replace(report, session_file=session_file)
         self._reports.append(report)
-        self._changed |= {report.conversation_id or "", report.former_id or ""} - {""}
+        self._changed |= {report.conversation_id or "", *report.also_changed} - {""}
 
     def take_up(self) -> None:
         """Conversations that a crash left untold get their session file after all."""

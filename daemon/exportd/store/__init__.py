@@ -21,20 +21,22 @@ from ..models import Fate, StoredConversation, Transcript
 from .border import StalePlan, translated
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
-from .rows import Attempt, Decision, Drop, Gathered
+from .rows import Attempt, Decision, Drop, Gathered, Residence
 from .transaction import Transaction
-from .writing import finish_empty, write
+from .writing import finish_empty, relocate, write
 
 __all__ = [
     "Attempt",
     "Decision",
     "Drop",
     "Gathered",
+    "Residence",
     "Store",
     "Transaction",
     "connection_variables",
     "migrate",
     "pending",
+    "relocate",
     "rollback",
     "write",
 ]

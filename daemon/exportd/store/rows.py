@@ -55,6 +55,20 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Residence:
+    """The conversation of a segment, and how it and its neighbours lie in there.
+
+    ``left_id`` is the conversation that the segment leaves for it, None when it stays.
+    """
+
+    resolution: Resolution
+    left_id: str | None
+    slots: tuple[Slot, ...]
+    moves: tuple[Move, ...]
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything that one transaction writes about an export."""
 
@@ -65,11 +79,7 @@ class Decision:
     hashes: tuple[str, ...]
     placement: Placement
     message_ids: tuple[int, ...]
-    resolution: Resolution
-    left_id: str | None
-    slots: tuple[Slot, ...]
-    moves: tuple[Move, ...]
-    aliases: Mapping[str, str]
+    residence: Residence
     anomalies: tuple[Anomaly, ...]
     savings_pct: float
     elapsed_s: float

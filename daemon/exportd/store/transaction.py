@@ -129,6 +129,10 @@ class Transaction:
         """Make sure that it exists; True when it is new."""
         return self.execute("ensure_conversation", conversation_id=conversation_id) == 1
 
+    def segments_mentioning(self, names: Sequence[str]) -> list[SegmentFact]:
+        """Segments with an export that says it continues one of ``names``."""
+        return self._segments("segments_mentioning", names=list(names))
+
     def exports_named(
         self, names: Sequence[str], segment_id: int | None
     ) -> list[tuple[str, str]]:

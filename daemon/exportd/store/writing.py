@@ -10,50 +10,42 @@ from psycopg2.extras import Json
 from ..formats.text import printable
 from ..models import Anomaly, Fate, Message, Outcome, Severity, Transcript
 from ..placement import Slot
-from .rows import Decision, Drop
+from .rows import Decision, Drop, Residence
 from .transaction import Transaction
 
 
 def write(tx: Transaction, decision: Decision) -> int:
     """Write a decision; returns the id of its segment."""
-    conversation_ids = sorted({slot.conversation_id for slot in decision.slots})
     own = _own_slot(decision)
-    _move(tx, decision)
-    segment_id = _place_segments(tx, decision, own)
+    lay_out(tx, decision.residence)
+    segment_id = _place_own(tx, decision, own)
     _insert_messages(tx, decision, own, segment_id)
     _replace_contents(tx, decision)
-    if decision.moves:
-        tx.execute("check_indices")
     _link(tx, decision, segment_id)
-    tx.execute("count_conversation", conversation_ids=conversation_ids)
-    tx.execute("set_watermarks", conversation_ids=conversation_ids)
-    _leave(tx, decision, segment_id)
+    settle(tx, decision.residence, segment_id)
     _record(tx, decision, segment_id)
     return segment_id
 
 
-def _own_slot(decision: Decision) -> Slot:
-    stored = decision.placement.segment
-    segment_id = stored.segment_id if stored else None
-    return next(slot for slot in decision.slots if slot.segment_id == segment_id)
+def relocate(tx: Transaction, residence: Residence, segment_id: int) -> None:
+    """Move a stored segment to another conversation, with all that belongs to it."""
+    lay_out(tx, residence)
+    settle(tx, residence, segment_id)
 
 
-def _move(tx: Transaction, decision: Decision) -> None:
-    if not decision.moves:
-        return
-    tx.execute("defer_indices")
-    tx.execute(
-        "move_messages",
-        conversation_ids=[move.conversation_id for move in decision.moves],
-        los=[move.lo for move in decision.moves],
-        his=[move.hi for move in decision.moves],
-        deltas=[move.delta for move in decision.moves],
-        to_conversation_ids=[move.to_conversation_id for move in decision.moves],
-    )
-
-
-def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
-    stored = [slot for slot in decision.slots if slot.segment_id is not None]
+def lay_out(tx: Transaction, residence: Residence) -> None:
+    """Messages and segments that are stored get their new places."""
+    if residence.moves:
+        tx.execute("defer_indices")
+        tx.execute(
+            "move_messages",
+            conversation_ids=[move.conversation_id for move in residence.moves],
+            los=[move.lo for move in residence.moves],
+            his=[move.hi for move in residence.moves],
+            deltas=[move.delta for move in residence.moves],
+            to_conversation_ids=[move.to_conversation_id for move in residence.moves],
+        )
+    stored = [slot for slot in residence.slots if slot.segment_id is not None]
     tx.execute(
         "place_segments",
         segment_ids=[slot.segment_id for slot in stored],
@@ -62,10 +54,45 @@ def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
         first_indices=[slot.first_index for slot in stored],
         message_counts=[slot.message_count for slot in stored],
     )
-    if own.segment_id is not None:
+
+
+def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
+    """Counts and watermarks follow; a segment that moved takes its history along.
+
+    The id of a conversation that is empty now stays as an alias.
+    """
+    if residence.moves:
+        tx.execute("check_indices")
+    conversation_ids = sorted({slot.conversation_id for slot in residence.slots})
+    tx.execute("count_conversation", conversation_ids=conversation_ids)
+    tx.execute("set_watermarks", conversation_ids=conversation_ids)
+    target, left_id = residence.resolution, residence.left_id
+    names = dict(residence.aliases)
+    if left_id is not None:
         tx.execute(
-            "set_head", segment_id=own.segment_id, head_hash=decision.placement.head_hash
+            "move_history", segment_id=segment_id, conversation_id=target.conversation_id
         )
+        if left_id not in conversation_ids:
+            tx.execute("move_aliases", conversation_id=target.conversation_id, left_id=left_id)
+            tx.execute("delete_conversation", conversation_id=left_id)
+            names[left_id] = f"its former id: {target.reason}"
+    for alias, reason in names.items():
+        tx.execute(
+            "add_alias", alias=alias, conversation_id=target.conversation_id, reason=reason
+        )
+    tx.execute("drop_own_alias", conversation_id=target.conversation_id)
+
+
+def _own_slot(decision: Decision) -> Slot:
+    stored = decision.placement.segment
+    segment_id = stored.segment_id if stored else None
+    return next(s for s in decision.residence.slots if s.segment_id == segment_id)
+
+
+def _place_own(tx: Transaction, decision: Decision, own: Slot) -> int:
+    head_hash = decision.placement.head_hash
+    if own.segment_id is not None:
+        tx.execute("set_head", segment_id=own.segment_id, head_hash=head_hash)
         return own.segment_id
     return int(
         tx.rows(
@@ -74,7 +101,7 @@ def _place_segments(tx: Transaction, decision: Decision, own: Slot) -> int:
             ordinal=own.ordinal,
             first_index=own.first_index,
             message_count=own.message_count,
-            head_hash=decision.placement.head_hash,
+            head_hash=head_hash,
             starts_compacted=decision.transcript.starts_compacted,
             format=decision.transcript.format,
         )[0][0]
@@ -142,31 +169,9 @@ def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
     )
 
 
-def _leave(tx: Transaction, decision: Decision, segment_id: int) -> None:
-    """A segment that moved takes its history along; its old id stays as an alias."""
-    target = decision.resolution
-    left_id = decision.left_id
-    if left_id is not None:
-        moved = {"segment_id": segment_id, "conversation_id": target.conversation_id}
-        tx.execute("move_history", **moved)
-        tx.execute("move_aliases", conversation_id=target.conversation_id, left_id=left_id)
-        tx.execute("delete_conversation", conversation_id=left_id)
-    names = {**decision.aliases}
-    if left_id is not None:
-        names[left_id] = f"its former id: {target.reason}"
-    for alias, reason in names.items():
-        tx.execute(
-            "add_alias",
-            alias=alias,
-            conversation_id=target.conversation_id,
-            reason=reason,
-        )
-    tx.execute("drop_own_alias", conversation_id=target.conversation_id)
-
-
 def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
     transcript, plan = decision.transcript, decision.placement.plan
-    target = decision.resolution
+    target = decision.residence.resolution
     if _own_slot(decision).ordinal == 0:
         _describe(tx, decision)
     tx.execute(
@@ -188,7 +193,7 @@ def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
 
 def _describe(tx: Transaction, decision: Decision) -> None:
     """Why the conversation has its name: its first segment says so."""
-    target, transcript = decision.resolution, decision.transcript
+    target, transcript = decision.residence.resolution, decision.transcript
     facts = {"reason": target.reason, "confidence": target.confidence}
     if transcript.title:
         facts["title"] = transcript.title

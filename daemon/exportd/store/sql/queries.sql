@@ -46,6 +46,14 @@ FROM segments s
 WHERE s.conversation_id = ANY(%(conversation_ids)s)
 ORDER BY s.conversation_id, s.ordinal;
 
+-- segments_mentioning --
+SELECT DISTINCT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE e.metadata -> 'lineage' ?| %(names)s
+ORDER BY s.segment_id;
+
 -- segment_exports --
 SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.metadata ->> 'cwd' AS cwd,
        e.explicit_id,

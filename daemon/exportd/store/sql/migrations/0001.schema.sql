@@ -48,6 +48,8 @@ CREATE TABLE exports (
 -- Lines "Conversation exported to: NAME" wrap anywhere, so NAME is compared without spaces.
 CREATE INDEX idx_exports_name ON exports (regexp_replace(name, '\s', '', 'g'));
 
+CREATE INDEX idx_exports_lineage ON exports USING GIN ((metadata -> 'lineage'));
+
 COMMENT ON TABLE exports IS 'One row per distinct raw content, by SHA-256 of its bytes';
 COMMENT ON COLUMN exports.name IS 'Name of the first drop; what UTF-8 cannot hold stands escaped';
 COMMENT ON COLUMN exports.attempts IS 'Committed before parsing: content that kills the process is found';
