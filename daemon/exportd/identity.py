@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -153,15 +153,20 @@ def resolve(
     )
 
 
-def aliases(exports: Sequence[ExportFact], conversation_id: str) -> dict[str, str]:
-    """Other names that the exports of a segment suggest, each with where it is from."""
-    named = {export.name: parse_name(export.name) for export in exports}
+def aliases(names: Iterable[str], conversation_id: str) -> dict[str, str]:
+    """Other ids that the names of a segment's exports suggest, each with why."""
+    named = {name: parse_name(name) for name in names}
     ids = {
         safe_id(found.project): f"name of the export {name}"
         for name, found in named.items()
         if found.project and not found.generic
     }
     return {alias: why for alias, why in ids.items() if alias != conversation_id}
+
+
+def first_name(names: Iterable[str]) -> str:
+    """The name that counts of a content dropped under several: earlier date, then name."""
+    return min(names, key=_dated_name)
 
 
 def segment_order(exports: Sequence[ExportFact]) -> tuple[datetime, datetime, str]:
@@ -176,8 +181,11 @@ def segment_order(exports: Sequence[ExportFact]) -> tuple[datetime, datetime, st
 
 def _earliest(export: ExportFact) -> tuple[int, datetime, str]:
     """The export that shows the fewest messages, then the earlier date, then the name."""
-    dated = parse_name(export.name).dated
-    return export.message_count, dated or datetime.max.replace(tzinfo=UTC), export.name
+    return export.message_count, *_dated_name(export.name)
+
+
+def _dated_name(name: str) -> tuple[datetime, str]:
+    return parse_name(name).dated or datetime.max.replace(tzinfo=UTC), name
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,10 @@ def ingest(tx: Transaction, read: Reading) -> Report:
             decision, message_ids=gathered.message_ids[placement.segment.segment_id]
         )
     write(tx, decision)
-    followed = _follow(tx, fact.name, decision)
-    return _report(read.drop, decision, followed)
+    names = {fact.name}
+    if placement.segment and decision.residence.left_id:
+        names |= {export.name for export in placement.segment.exports}
+    return _report(read.drop, decision, _follow(tx, names))
 
 
 def _decide(
@@ -122,39 +124,61 @@ def _reside(
         left_id,
         tuple(slots),
         tuple(moves),
-        identity.aliases(segment.exports, target),
+        identity.aliases([export.name for export in segment.exports], target),
     )
 
 
-def _follow(tx: Transaction, name: str, decision: Decision) -> set[str]:
-    """Segments that mention an export follow it into its conversation.
+def recognise_again(tx: Transaction, drop: Drop, attempt: Attempt) -> set[str]:
+    """The same bytes under another name: their conversation may have to be named anew.
+
+    So that the order in which the names came does not matter. Returns the ids of all
+    conversations that changed by it.
+    """
+    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.DUPLICATE_FILE.value)
+    if drop.name == attempt.first_name:
+        return set()
+    if identity.first_name([drop.name, attempt.first_name]) == drop.name:
+        tx.execute("rename_export", export_id=attempt.export_id, name=drop.name)
+    changed: set[str] = set()
+    for segment in tx.segments_of_export(attempt.export_id):
+        changed |= _move_home(tx, segment)
+        for home in tx.segments_of_export(attempt.export_id):
+            tx.add_aliases(
+                identity.aliases([drop.name, attempt.first_name], home.conversation_id),
+                home.conversation_id,
+            )
+    return changed | _follow(tx, {drop.name, attempt.first_name})
+
+
+def _follow(tx: Transaction, names: set[str]) -> set[str]:
+    """Segments that mention one of these exports follow it into its conversation.
 
     It may have arrived after them, or its segment may have moved. Returns the ids of
     all conversations that changed by it. A segment moves once at most, so this ends.
     """
     changed: set[str] = set()
-    stored = decision.placement.segment
-    names = {name}
-    if decision.residence.left_id and stored:
-        names |= {export.name for export in stored.exports}
     moved: set[int] = set()
     while names:
-        mentioned = {"".join(name.split()) for name in names}
+        mentioning = tx.segments_mentioning(sorted({"".join(name.split()) for name in names}))
         names = set()
-        for segment in tx.segments_mentioning(sorted(mentioned)):
-            resolution = _resolve(tx, segment)
-            if (
-                segment.segment_id in moved
-                or resolution.conversation_id == segment.conversation_id
-            ):
-                continue
-            moved.add(segment.segment_id)
-            tx.ensure_conversation(resolution.conversation_id)
-            residence = _reside(tx, segment, resolution, unchanged(segment))
-            relocate(tx, residence, segment.segment_id)
-            changed |= {segment.conversation_id, resolution.conversation_id}
-            names |= {export.name for export in segment.exports}
+        for segment in mentioning:
+            ids = _move_home(tx, segment) if segment.segment_id not in moved else set()
+            if ids:
+                moved.add(segment.segment_id)
+                changed |= ids
+                names |= {export.name for export in segment.exports}
     return changed
+
+
+def _move_home(tx: Transaction, segment: SegmentFact) -> set[str]:
+    """Move a stored segment where it belongs now; the ids of both if it moved."""
+    resolution = _resolve(tx, segment)
+    if resolution.conversation_id == segment.conversation_id:
+        return set()
+    tx.ensure_conversation(resolution.conversation_id)
+    residence = _reside(tx, segment, resolution, unchanged(segment))
+    relocate(tx, residence, segment.segment_id)
+    return {segment.conversation_id, resolution.conversation_id}
 
 
 def _is_indexed(transcript: Transcript) -> bool:

@@ -19,8 +19,8 @@ from .archive import Archive
 from .errors import ExportdError, PermanentError, TransientError
 from .fingerprint import places
 from .folders import Folders
-from .formats.text import escape, printable
-from .ingest import Reading, ingest
+from .formats.text import escape, printable, unescape
+from .ingest import Reading, ingest, recognise_again
 from .intake import Claim, Content, Intake
 from .models import Fate, Report, Transcript
 from .store import Attempt, Drop, Store
@@ -119,16 +119,22 @@ class Pipeline:
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""
-        conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
+        also_changed: set[str] = set()
         if attempt.outcome is None:
-            self._store.finish_drop(drop.claim_id, Fate.DUPLICATE_FILE)
-            fate, new = Fate.DUPLICATE_FILE, 0
+            also_changed = self._store.run(lambda tx: recognise_again(tx, drop, attempt))
             reason = f"the same bytes were ingested before, as {attempt.first_name}"
         else:
-            fate, new = attempt.outcome, total - duplicates
             reason = "stored before an interruption; only its archiving was left to do"
+        conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
         return Report(
-            drop.name, fate, drop.size_bytes, reason, conversation_id, total=total, new=new
+            drop.name,
+            attempt.outcome or Fate.DUPLICATE_FILE,
+            drop.size_bytes,
+            reason,
+            conversation_id,
+            tuple(sorted(also_changed)),
+            total=total,
+            new=total - duplicates if attempt.outcome else 0,
         )
 
     def _empty(self, drop: Drop, attempt: Attempt, transcript: Transcript) -> Report:
@@ -139,8 +145,9 @@ class Pipeline:
 
     def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:
         """Step 9: the raw bytes move into the archive, byte for byte."""
-        name = self._archive.keep(claim.path, drop.sha256, attempt.archive_name)
-        self._store.mark_archived(attempt.export_id, name)
+        archived_as = unescape(attempt.archive_name) if attempt.archive_name else None
+        name = self._archive.keep(claim.path, drop.sha256, archived_as)
+        self._store.mark_archived(attempt.export_id, escape(name))
         self._intake.forget(claim)
         return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
 

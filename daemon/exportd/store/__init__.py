@@ -17,7 +17,7 @@ from psycopg2.extensions import connection, parse_dsn
 from psycopg2.extras import register_uuid
 
 from ..errors import DatabaseUnavailable
-from ..models import Fate, StoredConversation, Transcript
+from ..models import StoredConversation, Transcript
 from .border import StalePlan, translated
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
@@ -110,9 +110,6 @@ class Store:
             with attempt, self._connected() as conn, conn, conn.cursor() as cursor:
                 return work(Transaction(cursor))
         raise AssertionError("tenacity returns or raises")
-
-    def finish_drop(self, claim_id: UUID, fate: Fate) -> None:
-        self._execute("finish_drop", claim_id=claim_id, outcome=fate.value)
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
         self._execute("mark_archived", export_id=export_id, archive_name=archive_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg2.extensions import cursor
@@ -132,6 +132,16 @@ class Transaction:
     def segments_mentioning(self, names: Sequence[str]) -> list[SegmentFact]:
         """Segments with an export that says it continues one of ``names``."""
         return self._segments("segments_mentioning", names=list(names))
+
+    def segments_of_export(self, export_id: int) -> list[SegmentFact]:
+        return self._segments("segments_of_export", export_id=export_id)
+
+    def add_aliases(self, aliases: Mapping[str, str], conversation_id: str) -> None:
+        """Other names of a conversation, each with the reason."""
+        for alias, reason in aliases.items():
+            self.execute(
+                "add_alias", alias=alias, conversation_id=conversation_id, reason=reason
+            )
 
     def exports_named(
         self, names: Sequence[str], segment_id: int | None

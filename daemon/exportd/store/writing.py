@@ -76,10 +76,7 @@ def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
             tx.execute("move_aliases", conversation_id=target.conversation_id, left_id=left_id)
             tx.execute("delete_conversation", conversation_id=left_id)
             names[left_id] = f"its former id: {target.reason}"
-    for alias, reason in names.items():
-        tx.execute(
-            "add_alias", alias=alias, conversation_id=target.conversation_id, reason=reason
-        )
+    tx.add_aliases(names, target.conversation_id)
     tx.execute("drop_own_alias", conversation_id=target.conversation_id)
 
 

@@ -54,6 +54,16 @@ JOIN segments s USING (segment_id)
 WHERE e.metadata -> 'lineage' ?| %(names)s
 ORDER BY s.segment_id;
 
+-- segments_of_export --
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
+FROM export_segments es
+JOIN segments s USING (segment_id)
+WHERE es.export_id = %(export_id)s
+ORDER BY s.segment_id;
+
+-- rename_export --
+UPDATE exports SET name = %(name)s WHERE export_id = %(export_id)s;
+
 -- segment_exports --
 SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.metadata ->> 'cwd' AS cwd,
        e.explicit_id,
