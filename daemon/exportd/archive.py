@@ -52,11 +52,9 @@ class Archive:
         return name
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
-        """The name that a dead letter will have: free, and the same at every try."""
-        for name in (path.name, with_suffix_before_extension(path.name, claim_id.hex[:8])):
-            reason = self._folders.failed / _reason_name(name)
-            if not os.path.lexists(self._folders.failed / name) and not reason.exists():
-                return name
+        """A free name among the dead letters; a note without its file is overwritten."""
+        if not os.path.lexists(self._folders.failed / path.name):
+            return path.name
         return with_suffix_before_extension(path.name, claim_id.hex)
 
     def fail(self, path: Path, name: str, reason: str, now: datetime) -> None:
@@ -68,8 +66,9 @@ class Archive:
                 f"{printable(path.name)} could not be ingested.\n\n"
                 f"Why:  {printable(reason)}\n"
                 f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
-                "The file lies beside this note, as it was dropped. Once the cause is gone,\n"
-                f"move it back to {self._folders.exports.name}/ and delete this note.\n",
+                "The file lies beside this note, as it was dropped. If it is a conversation,\n"
+                f"mend the cause and move it back to {self._folders.exports.name}/; if not, "
+                "delete both.\n",
             )
             if not _move(path, failed / name, None):
                 raise DiskTrouble(f"{failed / name}: exists already")

@@ -53,9 +53,9 @@ class Folders:
     def create(self) -> None:
         """Make what is missing; ``ConfigurationError`` where that is impossible."""
         try:
-            for folder in (self.memory, self.exports):
-                folder.mkdir(parents=True, exist_ok=True)
-            for folder in (self.archive, self.failed, self.sessions, self.inflight):
+            self.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.exports.mkdir(exist_ok=True)
+            for folder in (self.state, self.archive, self.failed, self.sessions, self.inflight):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(

@@ -16,7 +16,7 @@ def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
     on_terminal = sys.stderr.isatty() if style == "auto" else style == "console"
     renderer: structlog.types.Processor
     if on_terminal:
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = structlog.dev.ConsoleRenderer(sort_keys=False)
     else:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(

@@ -186,20 +186,23 @@ def _deferred(name: str, error: Exception) -> Report:
 def _logged(report: Report) -> Report:
     """The one canonical line per ingest."""
     tell = log.warning if report.fate in (Fate.DEAD_LETTER, Fate.DEFERRED) else log.info
+    facts = {
+        "conversation_id": report.conversation_id,
+        "total": report.total,
+        "new": report.new,
+        "duplicates": report.duplicates,
+        "rerendered": report.rerendered,
+        "completed": report.completed,
+        "reason": printable(report.reason),
+        "anomalies": [anomaly.kind for anomaly in report.anomalies],
+        "kept_as": printable(report.kept_as),
+        "size_bytes": report.size_bytes,
+    }
     tell(
         "ingest.finished",
         file=printable(report.name),
         fate=report.fate.value,
-        conversation_id=report.conversation_id,
-        total=report.total,
-        new=report.new,
-        duplicates=report.duplicates,
-        rerendered=report.rerendered,
-        completed=report.completed,
-        size_bytes=report.size_bytes,
-        kept_as=printable(report.kept_as),
-        reason=printable(report.reason),
-        anomalies=[anomaly.kind for anomaly in report.anomalies],
+        **{name: fact for name, fact in facts.items() if fact or name in ("new", "total")},
         duration_s=round(report.duration_s, 4),
     )
     return report

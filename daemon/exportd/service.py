@@ -55,6 +55,11 @@ def database(settings: Settings, folders: Folders) -> Iterator[Database]:
     """The database that is set, or the embedded server, started."""
     if settings.database.url is not None:
         yield Database(settings.database.url.get_secret_value())
+    elif not folders.state.is_dir():
+        raise ConfigurationError(
+            f"{folders.memory}: expected a memory folder of exportd, found none; start "
+            "'exportd run' once, set memory_dir, or set EXPORTD_DATABASE_URL"
+        )
     else:
         with embedded_server(folders.state) as server:
             yield Database(server.url, server.revive)
@@ -129,6 +134,7 @@ class Service:
         try:
             log.info("service.started", memory_dir=str(self._folders.memory))
             if self._ready():
+                log.info("service.ready", drop_files_into=str(self._folders.exports))
                 self._work(watcher)
         finally:
             log.info("service.stopping")
@@ -165,11 +171,18 @@ class Service:
                 break
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", reason=str(error), wait_s=wait_s)
+                if wait_s == _FIRST_WAIT_S:
+                    self._tell_waiting(str(error))
             self._answers()
             if self._stopping.wait(wait_s):
                 return False
         self._recover()
         return True
+
+    def _tell_waiting(self, why: str) -> None:
+        for report in self._left(why):
+            self._teller.add(report)
+        self._teller.tell()
 
     def _prepare(self) -> None:
         """The schema is brought up to date, or must be so already."""

@@ -30,10 +30,15 @@ def url(settings: Settings) -> int:
     """
     with _database(settings) as found:
         click.echo(found.url)
+        if settings.database.url is None:
+            click.echo("It answers while a daemon or another exportd command runs.", err=True)
     return 0
 
 
-@command.command("psql", context_settings={"ignore_unknown_options": True})
+@command.command(
+    "psql",
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def psql(settings: Settings, arguments: tuple[str, ...]) -> int:
@@ -49,6 +54,4 @@ def psql(settings: Settings, arguments: tuple[str, ...]) -> int:
 
 
 def _database(settings: Settings) -> AbstractContextManager[Database]:
-    folders = Folders(settings.memory_dir.absolute())
-    folders.create()
-    return database(settings, folders)
+    return database(settings, Folders(settings.memory_dir.absolute()))

@@ -15,9 +15,7 @@ from ..service import database
 @click.pass_obj
 def command(settings: Settings, *, pending: bool) -> int:
     """Apply missing migrations; the daemon does so itself unless auto_migrate is off."""
-    folders = Folders(settings.memory_dir.absolute())
-    folders.create()
-    with database(settings, folders) as found:
+    with database(settings, Folders(settings.memory_dir.absolute())) as found:
         ids = store.pending(found.url) if pending else store.migrate(found.url)
     word = "missing" if pending else "applied"
     click.echo("\n".join(f"{word}: {name}" for name in ids) or "The schema is up to date.")

@@ -59,5 +59,5 @@ def _why_unknown(head: bytes, judged: list[tuple[Format, Confidence]]) -> str:
     for sign, what in _BINARY_SIGNS.items():
         if head.startswith(sign):
             return f"this is {what}; expected a conversation export in UTF-8 text or JSON"
-    reasons = "; ".join(f"not {module.NAME}: {why.reason}" for module, why in judged)
-    return f"no known export format ({reasons})"
+    reasons = "; ".join(f"{module.TITLE}: {why.reason}" for module, why in judged)
+    return f"this does not look like an export that exportd reads ({reasons})"

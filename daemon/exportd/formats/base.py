@@ -21,9 +21,10 @@ class Confidence:
 
 
 class Format(Protocol):
-    """A module of this package: two constants and two functions."""
+    """A module of this package: three constants and two functions."""
 
     NAME: str
+    TITLE: str
     PARSER_VERSION: int
 
     def detect(self, head: bytes, name: str) -> Confidence:

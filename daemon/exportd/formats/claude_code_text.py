@@ -18,6 +18,7 @@ from .base import Confidence
 from .text import decode
 
 NAME = "claude-code-text"
+TITLE = "Claude Code /export text"
 PARSER_VERSION = 1
 
 _GAP = r"(?:[ \xa0]|$)"
@@ -59,6 +60,8 @@ _BARE_TOOLS = ("Update Todos",)
 _IN_FLIGHT = re.compile(r"(?:Running|Waiting|Initializing)…")
 _EXPORTED = re.compile(r"Conversation exported to:(.*)", re.DOTALL)
 
+_BOM = b"\xef\xbb\xbf"
+
 # Lines of the header: the logo box and the announcements below it take at most this.
 _HEADER_LINES = 25
 
@@ -69,7 +72,7 @@ def detect(head: bytes, name: str) -> Confidence:
     Without a header the first line must open a block, and ``>`` with ``●`` alone is
     trusted only there: build logs know both signs.
     """
-    lines = [decode(line) for line in head.split(b"\n")]
+    lines = [decode(line) for line in head.removeprefix(_BOM).split(b"\n")]
     if any(_HEADER.match(line) for line in lines[:_HEADER_LINES]):
         return Confidence(certain=True, reason="has a Claude Code header")
     seen = {
@@ -84,7 +87,11 @@ def detect(head: bytes, name: str) -> Confidence:
         return Confidence(certain=True, reason=f"has {' and '.join(found)}")
     if not found:
         return Confidence(certain=False, reason="no header, no prompt, no ⏺, ● or ⎿")
-    return Confidence(certain=False, reason=f"only {' and '.join(found)}, and no header")
+    if len(found) >= 2:
+        reason = f"{' and '.join(found)}, but no header, no result (⎿), and other text first"
+    else:
+        reason = f"only {found[0]}, and no header"
+    return Confidence(certain=False, reason=reason)
 
 
 def parse(raw: bytes, name: str) -> Transcript:
@@ -134,7 +141,7 @@ def _blocks(raw: bytes) -> Iterator[_Block]:
 def _lines(raw: bytes) -> Iterator[_Line]:
     start = 0
     for piece in raw.splitlines(keepends=True) if b"\r" not in raw else _split(raw):
-        text = decode(piece).rstrip("\r\n")
+        text = decode(piece if start else piece.removeprefix(_BOM)).rstrip("\r\n")
         end = start + len(piece)
         if glued := _GLUED.match(text):
             cut = start + len(glued[1].encode())

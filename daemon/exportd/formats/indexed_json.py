@@ -19,6 +19,7 @@ from .base import Confidence
 from .text import decode, encode, escape, escape_value
 
 NAME = "indexed-json"
+TITLE = "indexed JSON of a browser extension"
 PARSER_VERSION = 1
 
 _LISTS = ("messages", "chats")
@@ -41,8 +42,10 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when a list ``messages`` or ``chats`` holds records with an ``index``."""
     text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    if text.lstrip().startswith("["):
+        return Confidence(certain=False, reason="a JSON list, expected an object")
     if not text.lstrip().startswith("{"):
-        return Confidence(certain=False, reason="no JSON object")
+        return Confidence(certain=False, reason="no JSON")
     if not (listed := _LIST.search(text)):
         return Confidence(certain=False, reason='JSON without a list "messages" or "chats"')
     empty = text[listed.end() :].lstrip().startswith("]")
@@ -59,9 +62,8 @@ def parse(raw: bytes, name: str) -> Transcript:
         header, found = _document(text)
     except json.JSONDecodeError as error:
         raise MalformedExport(
-            f"broken or truncated JSON: expected valid JSON to the end of the file, found "
-            f"{error.msg.lower()} at line {error.lineno}, column {error.colno} of "
-            f"{len(text.splitlines())} lines; export it again"
+            f"broken or truncated JSON at line {error.lineno} of {len(text.splitlines())}, "
+            f"column {error.colno}: {error.msg}; export it again"
         ) from error
     except RecursionError as error:
         raise MalformedExport("JSON nested too deeply to be a conversation") from error
@@ -90,7 +92,7 @@ def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
     while text[at : at + 1] != "}":
         key, at = _DECODER.raw_decode(text, at)
         if not isinstance(key, str):
-            raise json.JSONDecodeError("a key that is no string", text, at)
+            raise json.JSONDecodeError("Expecting a key in quotes", text, at)
         at = _skip(text, _expect(text, _skip(text, at), ":"))
         if key in _LISTS and text[at : at + 1] == "[":
             at = _list(text, at, records)
@@ -98,7 +100,7 @@ def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
             header[key], at = _DECODER.raw_decode(text, at)
         at = _next(text, at, "}")
     if (end := _skip(text, at + 1)) != len(text):
-        raise json.JSONDecodeError("more text after the end of the object", text, end)
+        raise json.JSONDecodeError("Text after the end of the object", text, end)
     return header, records
 
 
@@ -118,7 +120,7 @@ def _skip(text: str, at: int) -> int:
 
 def _expect(text: str, at: int, sign: str) -> int:
     if text[at : at + 1] != sign:
-        raise json.JSONDecodeError(f"no {sign!r}", text, at)
+        raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
     return _skip(text, at + 1)
 
 

@@ -23,7 +23,7 @@ _TITLES = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 # A line of a message that would pass for one of our own section titles.
-_TITLE = re.compile(r"(?=#{1,6} .*\(index: \d+\))")
+_TITLE = re.compile(r"(?=#{1,6} .*\(index: \d+\)|> \*\*Segment \d)")
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
@@ -71,11 +71,13 @@ def _facts(conversation: StoredConversation) -> Iterator[str]:
 
 def _break(segment: StoredSegment) -> str:
     """A line that no one can overlook: what precedes may be incomplete."""
-    why = " begins after a compaction" if segment.starts_compacted else ""
+    why = ""
+    if segment.starts_compacted:
+        why = " begins after a compaction; what was said just before it may be missing"
     names = ", ".join(f"`{printable(name)}`" for name in segment.export_names)
     last = segment.first_index + segment.message_count - 1
     return (
-        f"---\n\n> **Segment {segment.ordinal + 1}**{why}: messages "
+        f"---\n\n> **Segment {segment.ordinal + 1}**{why}. Messages "
         f"{segment.first_index} to {last}, from {names}"
     )
 
@@ -113,6 +115,6 @@ def _prose(lines: list[str]) -> Iterator[str]:
 
 
 def _inert(line: str) -> str:
-    if line.startswith("#"):
+    if line.startswith(("#", ">")):
         line = _TITLE.sub(r"\\", line, count=1)
     return line if "`" in line else _TAG.sub(r"\<", line)

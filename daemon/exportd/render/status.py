@@ -1,7 +1,7 @@
 """Reports for the status log: what happened to the files of one batch.
 
 The form follows the specification's "BACKUP & DEDUPLICATION RESULTS"; a line
-``Status: ✅ SUCCESS`` or ``Status: ❌ FAILED`` can be searched for.
+``Status: ✅ SUCCESS``, ``❌ FAILED`` (a dead letter) or ``⏳ WAITING`` can be searched for.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def _file(report: Report) -> Iterator[str]:
     yield f"{_FATES[report.fate]}: {printable(report.name)} ({size})"
     if report.conversation_id:
         yield f"    Session: {printable(report.conversation_id)}"
+    if report.also_changed:
+        yield f"    Also changed: {', '.join(map(printable, report.also_changed))}"
     if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
         yield f"    Messages: {_counts(report)}"
     if report.reason:
@@ -70,8 +72,9 @@ def _file(report: Report) -> Iterator[str]:
     if report.session_file:
         yield f"    Session file: {printable(report.session_file)}"
     for anomaly in report.anomalies:
-        if anomaly.severity is not Severity.INFO:
-            yield f"    ⚠ {printable(anomaly.message)}"
+        if anomaly.kind != "new_conversation":
+            sign = "ℹ" if anomaly.severity is Severity.INFO else "⚠"
+            yield f"    {sign} {printable(anomaly.message)}"
     yield ""
 
 
@@ -91,7 +94,7 @@ def _counts(report: Report) -> str:
 def _results(reports: Sequence[Report], total_in_storage: int | None) -> list[str]:
     total, new = sum(r.total for r in reports), sum(r.new for r in reports)
     stored = "unknown" if total_in_storage is None else f"{total_in_storage:,}"
-    share = f"{100 * (total - new) / total:.1f} %" if total else "none"
+    share = f"{100 * (total - new) / total:.1f} %" if total else "no messages"
     return [
         _LOCKS,
         "📊 BACKUP & DEDUPLICATION RESULTS",
@@ -101,7 +104,7 @@ def _results(reports: Sequence[Report], total_in_storage: int | None) -> list[st
         f"🔄 Duplicate Messages Filtered: {total - new:,}",
         f"📨 Total Messages Processed: {total:,}",
         f"💾 Total Unique Messages in Storage: {stored}",
-        f"   Overall dedup rate: {share}",
+        f"   Dedup rate of this batch: {share}",
         _LOCKS,
     ]
 
@@ -109,11 +112,16 @@ def _results(reports: Sequence[Report], total_in_storage: int | None) -> list[st
 def _summary(reports: Sequence[Report]) -> Iterator[str]:
     counts = {fate: sum(report.fate is fate for report in reports) for fate in Fate}
     told = ", ".join(f"{count} {fate.value}" for fate, count in counts.items() if count)
-    bad = [r for r in reports if r.fate in (Fate.DEAD_LETTER, Fate.DEFERRED)]
-    if not bad:
-        yield "Status: ✅ SUCCESS"
+    dead, waiting = counts[Fate.DEAD_LETTER], counts[Fate.DEFERRED]
+    if dead:
+        yield f"Status: ❌ FAILED ({dead} of {len(reports)} files could not be ingested)"
+    elif waiting:
+        yield f"Status: ⏳ WAITING ({waiting} of {len(reports)} files are taken up later)"
     else:
-        yield f"Status: ❌ FAILED ({len(bad)} of {len(reports)} files were not ingested)"
-        for report in bad:
+        yield "Status: ✅ SUCCESS"
+    for report in reports:
+        if report.fate in (Fate.DEAD_LETTER, Fate.DEFERRED):
             yield f"  {report.fate.value}: {printable(report.name)}: {printable(report.reason)}"
+    if warnings := sum(a.severity is not Severity.INFO for r in reports for a in r.anomalies):
+        yield f"Warnings: {warnings}, marked ⚠ above"
     yield f"Files: {told or 'none'}"

@@ -72,7 +72,9 @@ def translated() -> Iterator[None]:
         psycopg2.InterfaceError,
         pg.ReadOnlySqlTransaction,
     ) as error:
-        raise DatabaseUnavailable(_first_line(error)) from error
+        raise DatabaseUnavailable(
+            f"PostgreSQL does not answer: {_first_line(error)}"
+        ) from error
 
 
 def _name(error: psycopg2.Error) -> str:
