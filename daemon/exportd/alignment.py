@@ -60,6 +60,9 @@ def _by_index(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
 
 
 def _pairs(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
+    """Which stored and incoming messages stand at the same place, both ascending."""
+    if (held := _held(known, incoming)) is not None:
+        return held
     head = 0
     for a, b in zip(known, incoming, strict=False):
         if not _same(a, b):
@@ -72,8 +75,24 @@ def _pairs(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
         pairs += [(k0 + k, i0 + i) for k, i in gap.pairs()]
         pairs.append((k1, i1))
         k0, i0 = k1 + 1, i1 + 1
-    tail = _Gap(known[k0:], incoming[i0:], closed=False)
+    called = k0 > 0 and known[k0 - 1].kind is Kind.TOOL_CALL
+    tail = _Gap(known[k0:], incoming[i0:], closed=False, called=called)
     return pairs + [(k0 + k, i0 + i) for k, i in tail.pairs()]
+
+
+def _held(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs | None:
+    """The pairs when all of ``incoming`` stands, in order, among the known; else None.
+
+    So it is when a branch that was stored is exported again.
+    """
+    rest = iter(enumerate(known))
+    pairs = []
+    for number, place in enumerate(incoming):
+        found = next((k for k, stored in rest if _same(stored, place)), None)
+        if found is None:
+            return None
+        pairs.append((found, number))
+    return pairs
 
 
 def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) -> _Pairs:
@@ -85,11 +104,15 @@ def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Two short runs between paired anchors; the one behind the last is not closed."""
+    """Two short runs between paired anchors; the one behind the last is not closed.
+
+    ``called``: what stands before it in both runs is one tool call.
+    """
 
     known: Sequence[Place]
     incoming: Sequence[Place]
     closed: bool
+    called: bool = False
 
     def pairs(self) -> _Pairs:
         """The best pairing in order (Needleman-Wunsch; leaving out costs nothing)."""
@@ -131,10 +154,15 @@ class _Gap:
         a, b = self.known[k], self.incoming[i]
         if is_anchor(a):
             return _ALIKE_ANCHOR if self.closed else 1.0
-        answers = a.kind is Kind.TOOL_RESULT and k > 0 and i > 0
-        if answers and _same(self.known[k - 1], self.incoming[i - 1]):
+        if a.kind is Kind.TOOL_RESULT and self._answers(k, i):
             return 0.0
         return 0.0 if self.closed or a.in_flight or b.in_flight else _ALIKE_AT_END
+
+    def _answers(self, k: int, i: int) -> bool:
+        """Whether both stand right behind one and the same tool call."""
+        if k == 0 or i == 0:
+            return self.called and k == i
+        return _same(self.known[k - 1], self.incoming[i - 1])
 
 
 def _walk(best: list[list[float]], score: list[list[float]]) -> Iterator[tuple[int, int]]:
@@ -158,11 +186,20 @@ def _grown(a: Place, b: Place) -> bool:
 
 
 def _alike(a: Place, b: Place) -> float:
-    """Share of the shorter text that stands, in order, in the other; 0 to 1."""
-    texts = [compact(place.text)[:_COMPARED_CHARS] for place in (a, b)]
-    if not all(texts):
+    """How much of the texts stands, in order, in both; 0 to 1.
+
+    A path may grow in a tool call, so the shorter text counts there. Prompts and prose
+    keep their length, and templates differ at their ends.
+    """
+    whole = [compact(place.text) for place in (a, b)]
+    heads = [text[:_COMPARED_CHARS] for text in whole]
+    if not all(heads):
         return 0.0
-    return len(matching(*texts)) / min(map(len, texts))
+    common = len(matching(*heads))
+    if not is_anchor(a):
+        return common / min(map(len, heads))
+    tails = [text[-_COMPARED_CHARS:] for text in whole]
+    return min(common, len(matching(*tails))) / max(map(len, heads))
 
 
 def _order(known: int, incoming: int, pairs: _Pairs) -> Iterator[int]:

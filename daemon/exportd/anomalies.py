@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from .formats.text import count_escaped
 from .models import Anomaly, Plan, Severity, Transcript
-from .placement import SegmentFact
+from .placement import Placement, SegmentFact
 
 LARGE_EXPORT_BYTES = 10 * 1024 * 1024
 SLOW_INGEST_S = 10.0
@@ -21,16 +21,27 @@ LOW_DEDUPLICATION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the rules look at: one export and what was decided about it."""
+    """What the rules look at: one export and what was decided about it.
+
+    ``known_indices`` are the native indices stored before, of a segment that has any.
+    """
 
     name: str
     size_bytes: int
     transcript: Transcript
-    plan: Plan
+    placement: Placement
+    known_indices: frozenset[int]
     conversation_id: str
-    segment: SegmentFact | None
     conversation_is_new: bool
     elapsed_s: float
+
+    @property
+    def plan(self) -> Plan:
+        return self.placement.plan
+
+    @property
+    def segment(self) -> SegmentFact | None:
+        return self.placement.segment
 
 
 def find(of: Finding) -> list[Anomaly]:
@@ -51,6 +62,23 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
             f"of {of.conversation_id}: what was said between the last export and the "
             "compaction may be missing, extent unknown",
         )
+    elif of.segment is None:
+        yield Anomaly(
+            "shared_name",
+            Severity.WARNING,
+            f"{of.name} begins a session of its own, but bears the name of "
+            f"{of.conversation_id}: it is kept there, as a segment",
+        )
+    if of.placement.parted_from:
+        segment_id, anchors = of.placement.parted_from
+        yield Anomaly(
+            "divergence",
+            Severity.WARNING,
+            f"{of.name} begins with the same {anchors} prompts and answers as a stored "
+            "segment, then says something else: perhaps the session was rewound or edited; "
+            "both are kept whole",
+            {"segment_id": segment_id, "anchors": anchors},
+        )
     if of.segment is None:
         return
     shown, before = len(of.transcript.messages), of.segment.message_count
@@ -67,14 +95,16 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
 
 
 def _indices(of: Finding) -> Iterator[Anomaly]:
-    indices = [m.source_index for m in of.transcript.messages if m.source_index is not None]
-    for before, after in pairwise([-1, *indices] if of.segment is None else indices):
-        if after > before + 1:
+    messages = of.transcript.messages
+    shown = {m.source_index for m in messages if m.source_index is not None}
+    new = shown - of.known_indices
+    for before, after in pairwise(sorted({-1} | shown | of.known_indices) if shown else []):
+        if after > before + 1 and (before in new or after in new):
             yield Anomaly(
                 "index_gap",
                 Severity.WARNING,
-                f"messages {before + 1} to {after - 1} of {of.conversation_id} are not in "
-                f"{of.name}",
+                f"messages {before + 1} to {after - 1} of {of.conversation_id} were in no "
+                f"export so far, {of.name} included",
                 {"from": before + 1, "to": after - 1},
             )
     for index in of.plan.conflicts:

@@ -60,7 +60,8 @@ def continues(part: Place, whole: Place) -> bool:
 def equal_places(a: Sequence[Place], b: Sequence[Place]) -> list[tuple[int, int]]:
     """Places of ``a`` and ``b`` with an equal rendering, paired in order."""
     keys = _keys(a, b)
-    return matching(keys[: len(a)], keys[len(a) :])
+    pairs = matching(keys[: len(a)], keys[len(a) :])
+    return [(n, m) for n, m in pairs if a[n].hashes & b[m].hashes]
 
 
 def matching(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Any
 
 from .fingerprint import anchors, compact, continues, equal_places
 from .models import Place
@@ -19,8 +21,8 @@ from .models import Place
 # exports all anchors of the shorter head the longer; in every false pair at most two of
 # three or more do. One anchor ("yes") is evidence only inside a longer equal run.
 MIN_ANCHORS = 2
-MIN_EQUAL_RUN = 3
-MIN_EQUAL_RUN_CHARS = 200
+MIN_EQUAL_RUN = 2
+MIN_EQUAL_RUN_CHARS = 100
 MIN_RERENDERED_ANCHORS = 10
 MIN_RERENDERED_SHARE = 0.7
 
@@ -35,8 +37,13 @@ class Evidence:
     strength: int
 
 
-def same_segment(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence | None:
-    """Evidence that both runs start at the same place of the same segment, or None."""
+def same_segment(
+    known: Sequence[Place], incoming: Sequence[Place], *, same_header: bool = False
+) -> Evidence | None:
+    """Evidence that both runs start at the same place of the same segment, or None.
+
+    ``same_header``: the exports they come from name one directory, client and model.
+    """
     if _indexed(known) and _indexed(incoming):
         return _same_index_space(known, incoming)
     shorter, longer = sorted((known, incoming), key=lambda run: (len(anchors(run)), len(run)))
@@ -45,7 +52,7 @@ def same_segment(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence 
         return None
     if _heads(heads, others, shorter, longer) and len(heads) >= MIN_ANCHORS:
         return Evidence(f"all {len(heads)} anchors of the shorter head the longer", len(heads))
-    if _equal_run(shorter, longer):
+    if _equal_run(shorter, longer) and (same_header or _is_telling(shorter)):
         return Evidence(f"all {len(shorter)} messages of the shorter head the longer", 1)
     return _rerendered(heads, others)
 
@@ -62,23 +69,30 @@ def _heads(heads: list[Place], others: list[Place], *runs: Sequence[Place]) -> b
 
 
 def _equal_run(shorter: Sequence[Place], longer: Sequence[Place]) -> bool:
-    """The text form of a byte-identical prefix, for exports with too few anchors."""
-    return (
-        MIN_EQUAL_RUN <= len(shorter) <= len(longer)
-        and all(a.hashes & b.hashes for a, b in zip(shorter[:-1], longer, strict=False))
-        and continues(shorter[-1], longer[len(shorter) - 1])
-        and sum(len(compact(place.text)) for place in shorter) >= MIN_EQUAL_RUN_CHARS
+    """Every message equal, the last one perhaps unfinished; with an equal header it is
+
+    the text form of a byte-identical prefix, which proves a segment outright.
+    """
+    if len(shorter) > len(longer):
+        return False
+    last, other = shorter[-1], longer[len(shorter) - 1]
+    return all(a.hashes & b.hashes for a, b in zip(shorter[:-1], longer, strict=False)) and (
+        continues(last, other)
+        or (
+            (last.in_flight or other.in_flight)
+            and (last.role, last.kind, last.tool) == (other.role, other.kind, other.tool)
+        )
     )
+
+
+def _is_telling(run: Sequence[Place]) -> bool:
+    chars = sum(len(compact(place.text)) for place in run)
+    return len(run) >= MIN_EQUAL_RUN and chars >= MIN_EQUAL_RUN_CHARS
 
 
 def _rerendered(heads: list[Place], others: list[Place]) -> Evidence | None:
     """Other width, reflowed lists: most anchors are equal, and so are the first ten."""
-    leading = 0
-    for a, b in zip(heads, others, strict=False):
-        if not a.hashes & b.hashes:
-            break
-        leading += 1
-    if leading < MIN_RERENDERED_ANCHORS:
+    if leading_anchors(heads, others) < MIN_RERENDERED_ANCHORS:
         return None
     equal = len(equal_places(heads, others))
     if equal < MIN_RERENDERED_SHARE * len(heads):
@@ -86,18 +100,38 @@ def _rerendered(heads: list[Place], others: list[Place]) -> Evidence | None:
     return Evidence(f"{equal} of {len(heads)} anchors equal, rendered anew", equal)
 
 
+def leading_anchors(a: Sequence[Place], b: Sequence[Place]) -> int:
+    """How many anchors at the head of two runs are equal."""
+    pairs = zip(anchors(a), anchors(b), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].hashes & pair[1].hashes, pairs))
+
+
 def _indexed(run: Sequence[Place]) -> bool:
     return bool(run) and all(place.source_index is not None for place in run)
 
 
 def _same_index_space(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence | None:
-    """Native indices count one segment when most of the shared ones say the same."""
+    """Native indices count one segment when most of the shared ones say the same.
+
+    Without a shared one they do when one run lies behind the other; such candidates
+    bear the same name.
+    """
     by_index = {place.source_index: place for place in known}
     shared = [(by_index[p.source_index], p) for p in incoming if p.source_index in by_index]
     equal = sum(bool(a.hashes & b.hashes) or continues(a, b) for a, b in shared)
-    if not shared or equal < MIN_RERENDERED_SHARE * len(shared):
+    if not shared:
+        return _one_behind_the_other(known, incoming)
+    if equal < MIN_RERENDERED_SHARE * len(shared):
         return None
     return Evidence(f"{equal} of {len(shared)} shared indices say the same", equal)
+
+
+def _one_behind_the_other(known: Sequence[Place], incoming: Sequence[Place]) -> Evidence | None:
+    spans = [[p.source_index or 0 for p in run] for run in (known, incoming)]
+    (_, low_end), (high_start, _) = sorted((min(span), max(span)) for span in spans)
+    if low_end >= high_start:
+        return None
+    return Evidence(f"the same name, and indices from {high_start} on behind {low_end}", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +141,7 @@ class ExportFact:
     name: str
     message_count: int
     modified_at: datetime
-    cwd: str | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
     explicit_id: str | None = None
     lineage: tuple[str, ...] = ()
 
@@ -144,7 +178,7 @@ def resolve(
     if named.project and not named.generic:
         reason = f"{named.rule} of the file name {earliest.name}"
         return Resolution(safe_id(named.project), reason, named.confidence)
-    folder = re.split(r"[/\\]", (earliest.cwd or "").rstrip("/\\"))[-1]
+    folder = re.split(r"[/\\]", str(earliest.header.get("cwd") or "").rstrip("/\\"))[-1]
     label = folder if folder.strip("~.… ") else "session"
     return Resolution(
         safe_id(f"{label}-{first_hash[:8]}"),
@@ -239,14 +273,20 @@ def _moment(date: re.Match[str]) -> datetime | None:
 def safe_id(text: str) -> str:
     """``text`` as a conversation id: lower case, a safe file name, 200 bytes at most.
 
-    What is cut gets a digest of the whole, so that two long names stay two.
+    Where something was cut or left out a digest of the whole follows, so that two names
+    stay two: ``c++`` and ``c#``.
     """
-    name = unicodedata.normalize("NFC", text).lower()
-    name = re.sub(r"[^\w.]+", "-", name, flags=re.UNICODE).strip("-._")
+    whole = unicodedata.normalize("NFC", text).lower()
+    kept = "".join(char if _is_safe(char) else "-" for char in whole)
+    name = re.sub(r"-{2,}", "-", kept).strip("-._")
+    told = all(_is_safe(char) or char in " -" for char in whole)
+    if name and told and len(name.encode()) <= MAX_ID_BYTES:
+        return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    if not name:
-        return f"conversation-{digest}"
-    if len(name.encode()) > MAX_ID_BYTES:
-        cut = name.encode()[: MAX_ID_BYTES - 9].decode("utf-8", "ignore")
-        return f"{cut}-{digest}"
-    return name
+    cut = name.encode()[: MAX_ID_BYTES - 9].decode("utf-8", "ignore")
+    return f"{cut or 'conversation'}-{digest}"
+
+
+def _is_safe(char: str) -> bool:
+    """Letters, digits and the marks on them, in any script, and ``._-``."""
+    return char.isalnum() or char in "._-" or unicodedata.category(char).startswith("M")

@@ -18,7 +18,16 @@ from .placement import (
     place,
     unchanged,
 )
-from .store import Attempt, Decision, Drop, Residence, Transaction, relocate, write
+from .store import (
+    Attempt,
+    Decision,
+    Drop,
+    Gathered,
+    Residence,
+    Transaction,
+    relocate,
+    write,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +48,15 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         name=read.attempt.first_name,
         message_count=len(transcript.messages),
         modified_at=read.drop.modified_at,
-        cwd=transcript.cwd,
+        header=transcript.header,
         explicit_id=read.drop.explicit_id,
         lineage=transcript.lineage,
     )
     head = head_hash(read.places)
     named = _named(fact, head) if _is_indexed(transcript) else None
     gathered = tx.candidates(head, transcript.format, named)
-    placement = place(gathered.candidates, read.places)
-    decision = _decide(tx, read, fact, placement)
-    if placement.segment:
-        decision = replace(
-            decision, message_ids=gathered.message_ids[placement.segment.segment_id]
-        )
+    placement = place(gathered.candidates, read.places, transcript.header)
+    decision = _decide(tx, read, fact, placement, gathered)
     write(tx, decision)
     names = {fact.name}
     if placement.segment and decision.residence.left_id:
@@ -60,7 +65,11 @@ def ingest(tx: Transaction, read: Reading) -> Report:
 
 
 def _decide(
-    tx: Transaction, read: Reading, fact: identity.ExportFact, placement: Placement
+    tx: Transaction,
+    read: Reading,
+    fact: identity.ExportFact,
+    placement: Placement,
+    gathered: Gathered,
 ) -> Decision:
     transcript, stored = read.transcript, placement.segment
     segment = SegmentFact(
@@ -79,9 +88,9 @@ def _decide(
         name=printable(read.drop.name),
         size_bytes=read.drop.size_bytes,
         transcript=transcript,
-        plan=placement.plan,
+        placement=placement,
+        known_indices=gathered.indices(stored),
         conversation_id=resolution.conversation_id,
-        segment=stored,
         conversation_is_new=is_new and residence.left_id is None,
         elapsed_s=elapsed_s,
     )
@@ -92,7 +101,7 @@ def _decide(
         transcript=transcript,
         hashes=tuple(min(place.hashes) for place in read.places),
         placement=placement,
-        message_ids=(),
+        message_ids=gathered.message_ids[stored.segment_id] if stored else (),
         residence=residence,
         anomalies=tuple(anomalies.find(finding)),
         savings_pct=_savings_pct(transcript.messages, placement.plan),

@@ -5,12 +5,19 @@ Gathered facts in, decisions out. The store carries them out inside one transact
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .alignment import align
 from .fingerprint import anchors, is_anchor
-from .identity import ExportFact, same_segment, segment_order
+from .identity import (
+    MIN_ANCHORS,
+    ExportFact,
+    leading_anchors,
+    same_segment,
+    segment_order,
+)
 from .models import Place, Plan
 
 # The id of a segment that is not stored yet; behind all others where order is a tie.
@@ -42,12 +49,15 @@ class Placement:
     """The segment an export belongs to (None: a new one), why, and what it adds.
 
     ``head_hash`` is what the segment is found by, once the plan is carried out.
+    ``parted_from``: a stored segment that a new one begins like, by its id, and how many
+    anchors they share; an edited or rewound branch looks like that.
     """
 
     segment: SegmentFact | None
     reason: str
     plan: Plan
     head_hash: str | None
+    parted_from: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +88,41 @@ def head_hash(run: Sequence[Place]) -> str | None:
     return min(first.hashes) if first else None
 
 
-def place(candidates: Sequence[Candidate], incoming: Sequence[Place]) -> Placement:
-    """The candidate with the strongest evidence, or a new segment; and the plan."""
-    judged = [(same_segment(c.places, incoming), c) for c in candidates]
+def place(
+    candidates: Sequence[Candidate],
+    incoming: Sequence[Place],
+    header: Mapping[str, Any] | None = None,
+) -> Placement:
+    """The candidate with the strongest evidence, or a new segment; and the plan.
+
+    ``header`` is what the incoming export's header tells.
+    """
+    judged = [
+        (same_segment(c.places, incoming, same_header=_has_header(c.segment, header)), c)
+        for c in candidates
+    ]
     joined = [(evidence, c) for evidence, c in judged if evidence]
     if not joined:
-        reason = "no stored segment starts like it"
-        return Placement(None, reason, align((), incoming), head_hash(incoming))
+        parted = _parted(candidates, incoming)
+        reason = f"begins like segment {parted[0]}, then parts" if parted else "new beginning"
+        return Placement(None, reason, align((), incoming), head_hash(incoming), parted)
     evidence, best = max(
         joined, key=lambda pair: (pair[0].strength, -pair[1].segment.segment_id)
     )
     plan = align(best.places, incoming)
     return Placement(best.segment, evidence.reason, plan, _head(best, plan, incoming))
+
+
+def _has_header(segment: SegmentFact, header: Mapping[str, Any] | None) -> bool:
+    return bool(header) and any(export.header == header for export in segment.exports)
+
+
+def _parted(
+    candidates: Sequence[Candidate], incoming: Sequence[Place]
+) -> tuple[int, int] | None:
+    shared = [(leading_anchors(c.places, incoming), c.segment.segment_id) for c in candidates]
+    most, segment_id = max(shared, default=(0, 0))
+    return (segment_id, most) if most >= MIN_ANCHORS else None
 
 
 def unchanged(segment: SegmentFact) -> Placement:

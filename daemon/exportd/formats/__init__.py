@@ -1,7 +1,7 @@
 """Which formats there are, and which one a content is in.
 
 The registry is an explicit tuple: a new format is one module, one entry here and one
-golden sample under ``tests/golden``.
+golden sample under ``tests/samples``.
 """
 
 from __future__ import annotations

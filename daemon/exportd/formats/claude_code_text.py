@@ -15,7 +15,7 @@ from typing import Any
 
 from ..models import Kind, Message, Region, Role, Span, Transcript
 from .base import Confidence
-from .text import decode
+from .text import decode, encode
 
 NAME = "claude-code-text"
 TITLE = "Claude Code /export text"
@@ -57,6 +57,9 @@ _TOOL = re.compile(
     re.DOTALL,
 )
 _BARE_TOOLS = ("Update Todos",)
+# An agent's name looks like any word before a parenthesis; a call also ends like one.
+_CALL_END = re.compile(r"\)(?: timeout: [\w. ]+)?\s*$")
+_RESULT_COLUMN = 5
 _IN_FLIGHT = re.compile(r"(?:Running|Waiting|Initializing)…")
 _EXPORTED = re.compile(r"Conversation exported to:(.*)", re.DOTALL)
 
@@ -144,7 +147,7 @@ def _lines(raw: bytes) -> Iterator[_Line]:
         text = decode(piece if start else piece.removeprefix(_BOM)).rstrip("\r\n")
         end = start + len(piece)
         if glued := _GLUED.match(text):
-            cut = start + len(glued[1].encode())
+            cut = start + len(encode(glued[1]))
             yield _Line(start, cut, glued[1])
             start, text = cut, text[glued.end(1) :]
         yield _Line(start, end, text)
@@ -167,7 +170,7 @@ def _opens(text: str, inside: str | None) -> str | None:
             return opened
     if inside is not None and _HEADER.match(text):
         return "header"
-    if inside not in (None, "prompt") and _COLLAPSED.match(text):
+    if _COLLAPSED.match(text):
         return "notice"
     return None
 
@@ -198,7 +201,7 @@ class _Reader:
         if opened is None and any(map(_HEADER.match, texts)):
             self._header = _header_facts(texts)
             self._regions.append(Region(span, "header", "Claude Code's welcome box"))
-        elif opened == "compaction" and not self._messages:
+        elif opened == "compaction" and all(m.kind is Kind.NOTICE for m in self._messages):
             self._compacted = True
             self._regions.append(Region(span, "notice", "compaction bar"))
         else:
@@ -234,6 +237,8 @@ class _Reader:
     def _speak(self, texts: list[str], span: Span) -> Message:
         text = _dedent([texts[0][2:], *texts[1:]], 2)
         call = _TOOL.match(text)
+        if call and call["tool"][0].islower() and not _CALL_END.search(text):
+            call = None
         if call is None and text not in _BARE_TOOLS:
             self._tool = None
             return Message(Role.ASSISTANT, Kind.TEXT, text, span)
@@ -246,7 +251,8 @@ class _Reader:
     def _result(self, texts: list[str], span: Span) -> Message:
         opening = texts[0].replace("\xa0", " ")
         first = opening.lstrip()[1:].strip()
-        text = _dedent([first, *texts[1:]], len(opening) - len(first)).strip("\n")
+        column = len(opening) - len(first) if first else _RESULT_COLUMN
+        text = _dedent([first, *texts[1:]], column).strip("\n")
         if exported := _EXPORTED.match(text):
             self._lineage.append(exported_name(exported[1]))
         extra: dict[str, Any] = {"tool": self._tool} if self._tool else {}

@@ -8,6 +8,7 @@ position in the page: it may have gaps, which are reported, and it may not repea
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Kind, Message, Region, Role, Span, Transcript
 from .base import Confidence
-from .text import decode, encode, escape, escape_value
+from .text import decode, escape, escape_value
 
 NAME = "indexed-json"
 TITLE = "indexed JSON of a browser extension"
@@ -35,7 +36,25 @@ _ROLES = {
     "tool": Role.TOOL,
 }
 _KINDS = {Role.USER: Kind.PROMPT, Role.TOOL: Kind.TOOL_RESULT}
-_DECODER = json.JSONDecoder(strict=False)
+
+
+def _number(text: str) -> object:
+    """A number that jsonb and Python can hold, else its digits as text: nothing is lost."""
+    if len(text) > _MAX_DIGITS:
+        return text
+    number = float(text) if set(text) & set(".eE") else int(text)
+    return number if math.isfinite(number) else text
+
+
+def _refuse(text: str) -> object:
+    raise MalformedExport(f"{text} is no JSON; expected a number, a string or null")
+
+
+_MAX_DIGITS = 300
+_DECODER = json.JSONDecoder(
+    strict=False, parse_float=_number, parse_int=_number, parse_constant=_refuse
+)
+_BOM = "\ufeff"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -56,10 +75,10 @@ def detect(head: bytes, name: str) -> Confidence:
 
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole export; ``MalformedExport`` names line and column of what is wrong."""
-    bom = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
-    text = decode(raw[len(bom) :])
+    text = raw.decode("utf-8", "surrogateescape")
     try:
-        header, found = _document(text)
+        header, records = _document(text)
+        messages = _messages(text, records)
     except json.JSONDecodeError as error:
         raise MalformedExport(
             f"broken or truncated JSON at line {error.lineno} of {len(text.splitlines())}, "
@@ -67,17 +86,15 @@ def parse(raw: bytes, name: str) -> Transcript:
         ) from error
     except RecursionError as error:
         raise MalformedExport("JSON nested too deeply to be a conversation") from error
-    messages = _messages(text, found, len(bom))
     meta = header.get("meta")
-    facts = {**(meta if isinstance(meta, dict) else {}), **header}
-    title = facts.get("title")
+    title = header.get("title", meta.get("title") if isinstance(meta, dict) else None)
     return Transcript(
         format=NAME,
         parser_version=PARSER_VERSION,
         messages=messages,
         regions=tuple(_regions(messages, len(raw))),
         title=escape(title) if isinstance(title, str) else None,
-        header={key: escape_value(value) for key, value in header.items()},
+        header=escape_value(header),
     )
 
 
@@ -88,7 +105,7 @@ def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
     """Top-level members that are no messages, and the records that are, with places."""
     header: dict[str, Any] = {}
     records: list[_Record] = []
-    at = _expect(text, _skip(text, 0), "{")
+    at = _expect(text, _skip(text, len(_BOM) if text.startswith(_BOM) else 0), "{")
     while text[at : at + 1] != "}":
         key, at = _DECODER.raw_decode(text, at)
         if not isinstance(key, str):
@@ -130,12 +147,12 @@ def _next(text: str, at: int, closing: str) -> int:
     return at if text[at : at + 1] == closing else _expect(text, at, ",")
 
 
-def _messages(text: str, records: list[_Record], offset: int) -> tuple[Message, ...]:
+def _messages(text: str, records: list[_Record]) -> tuple[Message, ...]:
     messages = []
-    at = 0
+    at = offset = 0  # the same place in characters and in bytes
     for number, (start, end, value) in enumerate(records):
-        first = offset + len(encode(text[at:start]))
-        offset, at = first + len(encode(text[start:end])), end
+        first = offset + _size(text[at:start])
+        offset, at = first + _size(text[start:end]), end
         messages.append(_message(value, number, Span(first, offset)))
     for before, after in pairwise(messages):
         if (after.source_index or 0) <= (before.source_index or 0):
@@ -144,6 +161,10 @@ def _messages(text: str, records: list[_Record], offset: int) -> tuple[Message, 
                 "expected indices that only grow"
             )
     return tuple(messages)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def _message(value: Any, number: int, span: Span) -> Message:
@@ -158,10 +179,10 @@ def _message(value: Any, number: int, span: Span) -> Message:
         raise MalformedExport(
             f"message {number} has index {index!r}; expected a whole number from 0"
         )
-    if said not in _ROLES or body is None:
-        missing = "message" if said in _ROLES else "type (prompt or response)"
+    role = _ROLES.get(said) if isinstance(said, str) else None
+    if role is None or body is None:
+        missing = "message" if role else "type (prompt or response)"
         raise MalformedExport(f"message {number} (index {index}) has no usable {missing}")
-    role = _ROLES[said]
     rest = {
         k: v
         for k, v in value.items()
@@ -173,7 +194,7 @@ def _message(value: Any, number: int, span: Span) -> Message:
         text=escape(_text(body)),
         span=span,
         source_index=index,
-        extra={key: escape_value(item) for key, item in rest.items()},
+        extra=escape_value(rest),
     )
 
 

@@ -9,6 +9,7 @@ U+DC80 to U+DCFF of Python's ``surrogateescape`` (PEP 383).
 from __future__ import annotations
 
 import re
+from typing import Any
 
 ESCAPE = "␛"
 _UNSAFE = re.compile("[\x00\ud800-\udfff␛]")
@@ -49,7 +50,7 @@ def printable(text: str) -> str:
     )
 
 
-def escape_value(value: object) -> object:
+def escape_value(value: Any) -> Any:
     """``value`` as JSON reads it, every string in it escaped."""
     if isinstance(value, str):
         return escape(value)

@@ -21,9 +21,13 @@ _TITLES = {
 
 # What a renderer or terminal would act upon: control characters but tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-# A line of a message that would pass for one of our own section titles.
-_TITLE = re.compile(r"(?=#{1,6} .*\(index: \d+\)|> \*\*Segment \d)")
+# Code fences by CommonMark 4.5: nothing behind a closing one, no backtick in the info.
+_OPENING = re.compile(r" {0,3}(?:(`{3,})[^`]*|(~{3,}).*)$")
+_CLOSING = re.compile(r" {0,3}(`{3,}|~{3,}) *$")
+# Lines of a message that would pass for our own titles and segment breaks.
+_TITLE = re.compile(r"([ >]*)(#{1,6} .*\(index: \d+\)|\*\*Segment \d)")
+_UNDERLINE = re.compile(r"([ >]*)(=+|-+) *$")
+_CODE_SPAN = re.compile(r"((?<!`)(`+)(?!`).+?(?<!`)\2(?!`))")
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
@@ -103,18 +107,31 @@ def _body(message: StoredMessage) -> str:
 def _prose(lines: list[str]) -> Iterator[str]:
     """Markdown as it was said, but nothing in it acts: no title, no HTML, no open fence."""
     fence: str | None = None
+    before = ""
     for line in lines:
-        found = _FENCE.match(line)
-        if found and fence is None:
-            fence = found[1]
-        elif found and fence and found[1].startswith(fence):
-            fence = None
-        yield line if found or fence else _inert(line)
+        opening, closing = _OPENING.match(line), _CLOSING.match(line)
+        if fence is None and opening:
+            fence = opening[1] or opening[2]
+            yield line
+        elif fence is None:
+            yield _inert(line, before)
+        else:
+            if closing and closing[1].startswith(fence):
+                fence = None
+            yield line
+        before = line
     if fence is not None:
         yield fence
 
 
-def _inert(line: str) -> str:
-    if line.startswith(("#", ">")):
-        line = _TITLE.sub(r"\\", line, count=1)
-    return line if "`" in line else _TAG.sub(r"\<", line)
+def _inert(line: str, before: str) -> str:
+    line = _TITLE.sub(r"\1\\\2", line, count=1) if _TITLE.match(line) else line
+    if _UNDERLINE.match(line) and "(index:" in before:
+        line = _UNDERLINE.sub(r"\1\\\2", line)
+    parts = _CODE_SPAN.split(line)
+    # Text, whole code span, its backticks, text …: only the text is touched.
+    return "".join(
+        _TAG.sub(r"\<", part) if number % 3 == 0 else part
+        for number, part in enumerate(parts)
+        if number % 3 != 2
+    )

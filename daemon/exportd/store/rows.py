@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ..identity import Resolution
 from ..models import Anomaly, Fate, Transcript
-from ..placement import Candidate, Move, Placement, Slot
+from ..placement import Candidate, Move, Placement, SegmentFact, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Gathered:
 
     candidates: tuple[Candidate, ...]
     message_ids: Mapping[int, tuple[int, ...]]
+
+    def indices(self, segment: SegmentFact | None) -> frozenset[int]:
+        """The native indices stored of a candidate; none where it has none."""
+        places = (p for c in self.candidates if c.segment is segment for p in c.places)
+        return frozenset(p.source_index for p in places if p.source_index is not None)
 
 
 @dataclass(frozen=True, slots=True)

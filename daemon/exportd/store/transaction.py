@@ -156,8 +156,8 @@ class Transaction:
         rows = self.rows(statement, **parameters)
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
-        for segment_id, name, count, modified_at, cwd, explicit_id, lineage in exports:
-            fact = ExportFact(name, count, modified_at, cwd, explicit_id, tuple(lineage))
+        for segment_id, name, count, modified_at, header, explicit_id, lineage in exports:
+            fact = ExportFact(name, count, modified_at, header, explicit_id, tuple(lineage))
             facts.setdefault(segment_id, []).append(fact)
         return [
             SegmentFact(

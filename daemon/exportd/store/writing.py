@@ -127,7 +127,7 @@ def _replace_contents(tx: Transaction, decision: Decision) -> None:
         message_id = decision.message_ids[step.known]
         if step.replace:
             replaced.append((message_id, content_hash, message))
-        elif step.outcome is Outcome.RERENDERED:
+        elif step.outcome is Outcome.RERENDERED and not message.in_flight:
             kept.append((message_id, content_hash, message.text, decision.export_id))
     if kept:
         _keep(tx, kept)
@@ -229,7 +229,6 @@ def _finish_export(
         metadata=Json(
             {
                 "header": dict(transcript.header),
-                "cwd": transcript.cwd,
                 "lineage": list(transcript.lineage),
                 "flags": list(transcript.flags),
                 "segment_reason": segment_reason,

@@ -65,8 +65,8 @@ ORDER BY s.segment_id;
 UPDATE exports SET name = %(name)s WHERE export_id = %(export_id)s;
 
 -- segment_exports --
-SELECT es.segment_id, e.name, es.message_count, e.modified_at, e.metadata ->> 'cwd' AS cwd,
-       e.explicit_id,
+SELECT es.segment_id, e.name, es.message_count, e.modified_at,
+       coalesce(e.metadata -> 'header', '{}'::jsonb) AS header, e.explicit_id,
        coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage
 FROM export_segments es
 JOIN exports e USING (export_id)
@@ -154,9 +154,10 @@ SELECT * FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s
 ON CONFLICT DO NOTHING;
 
 -- keep_contents --
+-- "Running…" is a placeholder and no rendering: it would make different results look alike.
 INSERT INTO message_renderings (message_id, content_hash, content)
 SELECT message_id, content_hash, content FROM messages
-WHERE message_id = ANY(%(message_ids)s)
+WHERE message_id = ANY(%(message_ids)s) AND NOT in_flight
 ON CONFLICT DO NOTHING;
 
 -- replace_contents --
