@@ -13,7 +13,13 @@ import structlog
 from . import __version__
 from .commands import check_config, db, migrate, run
 from .config import load
-from .errors import ConfigurationError, ExportdError, FolderInUse, TransientError
+from .errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    ExportdError,
+    FolderInUse,
+    TransientError,
+)
 from .log import configure
 
 EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 64, 70, 73, 75, 78
@@ -67,6 +73,9 @@ def main() -> None:
         code = _fail("settings", error, EX_CONFIG)
     except FolderInUse as error:
         code = _fail("folder in use", error, EX_CANTCREAT)
+    except DatabaseUnavailable as error:
+        hint = "; see EXPORTD_DATABASE_URL" if "EXPORTD" not in str(error) else ""
+        code = _fail("try again later", DatabaseUnavailable(f"{error}{hint}"), EX_TEMPFAIL)
     except TransientError as error:
         code = _fail("try again later", error, EX_TEMPFAIL)
     except ExportdError as error:

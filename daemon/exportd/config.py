@@ -12,7 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,6 +42,15 @@ class DatabaseSettings(BaseModel):
 
     url: SecretStr | None = None
     auto_migrate: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        """A URL, or libpq's own ``key=value`` form; libpq judges the rest."""
+        text = url.get_secret_value() if url else ""
+        if url and not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+            raise ValueError("should be postgresql://user:password@host:port/database")
+        return url
 
 
 class Settings(BaseSettings):
@@ -75,6 +91,20 @@ class Settings(BaseSettings):
         pydantic-settings hands over five sources by these names; two are ours.
         """
         return env_settings, init_settings
+
+
+def sources(file: Path | None = None) -> dict[str, str]:
+    """Where each setting's value comes from: default, a file, or the environment."""
+    path = file or _default_file()
+    values = _read(path) if path else {}
+    found = {}
+    for name in setting_names():
+        section, _, key = name.rpartition(".")
+        in_file = key in (values.get(section, {}) if section else values)
+        found[name] = f"{path}" if in_file else "default"
+        if os.environ.get(variable(name)):
+            found[name] = variable(name)
+    return found
 
 
 def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -154,4 +184,5 @@ def _problems(error: ValidationError, path: Path | None) -> Iterator[str]:
 
 
 def _plain(message: str) -> str:
-    return message.replace("Input should", "should").replace("Value error, ", "")
+    message = message.replace("Input should", "should").replace("Value error, ", "")
+    return "should be a path" if "is not a valid path" in message else message

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-import click
+import json
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-from ..config import Settings, setting_names, variable
+import click
+from pydantic import SecretStr
+
+from ..config import Settings, setting_names, sources
 
 
 @click.command("check-config")
-@click.pass_obj
-def command(settings: Settings) -> int:
-    """Print every setting that is in force; exit 78 when one is unknown or wrong."""
-    values = settings.model_dump()
+@click.pass_context
+def command(ctx: click.Context) -> int:
+    """Print every setting in force and where it comes from; exit 78 when one is wrong."""
+    settings: Settings = ctx.obj
+    parent = ctx.parent.params if ctx.parent else {}
+    found = sources(parent.get("config"))
+    if parent.get("memory_dir"):
+        found["memory_dir"] = "--memory-dir"
     for name in setting_names():
-        value = values
+        value: object = settings
         for part in name.split("."):
-            value = value[part]
-        click.echo(f"{name} = {value!s}  ({variable(name)})")
+            value = getattr(value, part)
+        click.echo(f"{name} = {_shown(value)}  # {found[name]}")
     return 0
+
+
+def _shown(value: object) -> str:
+    """A value as TOML writes it; of a URL everything but the password."""
+    if isinstance(value, Path):
+        return json.dumps(str(value.absolute()))
+    if isinstance(value, SecretStr):
+        return json.dumps(_without_password(value.get_secret_value()))
+    return "not set" if value is None else json.dumps(value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.scheme or "password" in parts.query:
+        return "…"
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{name}@{host}" if user else host))
