@@ -1,0 +1,140 @@
+"""The embedded server: joined by many, stopped by the last, survives every kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import Command, execute, rows, wait_until
+
+from exportd.embedded import binary, embedded_server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a server's data; whatever a test did, its server is stopped."""
+    made = tmp_path / "state"
+    made.mkdir()
+    yield made
+    if server_pid(made):
+        with embedded_server(made):
+            pass
+
+
+def server_pid(folder: Path) -> int | None:
+    try:
+        pid = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, 0)
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return None
+    return pid
+
+
+@contextmanager
+def user(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that uses the server until it is killed or told to leave."""
+    program = (
+        "import sys; from pathlib import Path; from exportd.embedded import embedded_server\n"
+        "with embedded_server(Path(sys.argv[1])) as server:\n"
+        "    print(server.url, flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert "postgres" in process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_the_server_answers_keeps_its_data_and_is_gone_in_the_end(folder: Path) -> None:
+    with embedded_server(folder) as server:
+        execute(server.url, "CREATE TABLE t AS SELECT 42 AS n")
+        assert server_pid(folder)
+    assert server_pid(folder) is None
+    with embedded_server(folder) as server:
+        assert rows(server.url, "SELECT n FROM t") == [(42,)]
+        assert rows(server.url, "SHOW fsync") == [("on",)]
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(server.url)
+
+
+def test_the_last_of_several_users_stops_it(folder: Path) -> None:
+    with embedded_server(folder) as server:
+        pid = server_pid(folder)
+        with user(folder) as other:
+            assert server_pid(folder) == pid
+            other.communicate("leave\n", timeout=30)
+        assert rows(server.url, "SELECT 1") == [(1,)]
+    assert server_pid(folder) is None
+
+
+def test_a_user_that_was_killed_is_no_user_any_more(folder: Path) -> None:
+    with user(folder) as killed:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert server_pid(folder)  # nobody was there to stop it
+    with embedded_server(folder) as server:
+        assert rows(server.url, "SELECT 1") == [(1,)]
+    assert server_pid(folder) is None
+
+
+def test_a_server_that_was_killed_starts_again_with_all_that_was_committed(
+    folder: Path,
+) -> None:
+    with user(folder) as first:
+        with embedded_server(folder) as server:
+            execute(server.url, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS n")
+        pid = server_pid(folder)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        first.kill()
+    wait_until(lambda: server_pid(folder) is None)
+    time.sleep(0.5)  # its children notice within moments
+    with embedded_server(folder) as server:
+        assert rows(server.url, "SELECT count(*) FROM t") == [(1000,)]
+
+
+def test_the_server_log_never_holds_message_text(folder: Path) -> None:
+    with embedded_server(folder) as server:
+        for statement in (
+            "SELECT 'SENTINEL'::jsonb",
+            "CREATE TABLE t (a text UNIQUE); INSERT INTO t VALUES ('SENTINEL'), ('SENTINEL')",
+            "SELECT 'SENTINEL' FROM nowhere",
+        ):
+            with pytest.raises(psycopg2.Error):
+                execute(server.url, statement)
+    log = (folder / "postgres" / "log").read_text()
+    assert "duplicate key" in log
+    assert "SENTINEL" not in log
+
+
+def test_nobody_else_may_use_the_socket_or_read_the_data(folder: Path) -> None:
+    with embedded_server(folder) as server:
+        assert rows(server.url, "SHOW unix_socket_permissions") == [("0700",)]
+        assert rows(server.url, "SHOW listen_addresses") == [("",)]
+        assert (folder / "postgres").stat().st_mode & 0o077 == 0
+    assert binary("psql").exists()
+
+
+def test_without_any_setting_the_command_works_and_leaves_no_server(memory_dir: Path) -> None:
+    exportd = Command(memory_dir, None)
+    (memory_dir / "exports" / "a.txt").write_text("> hi\n\n⏺ Hello\n")
+    done = exportd("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert server_pid(memory_dir / ".exportd") is None
+    said = exportd("db", "psql", "-Atc", "SELECT count(*) FROM messages")
+    assert said.stdout == "2\n", said.stderr
+    assert server_pid(memory_dir / ".exportd") is None
