@@ -43,6 +43,9 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield _with_template(given)
         return
     with embedded_server(tmp_path_factory.mktemp("server")) as server:
+        # What is durable is tested elsewhere; here a thousand commits should be fast.
+        execute(server.url, "ALTER SYSTEM SET fsync = off")
+        execute(server.url, "SELECT pg_reload_conf()")
         yield _with_template(server.url)
 
 

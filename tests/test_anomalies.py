@@ -53,6 +53,7 @@ def _finding(
         ),
         known_indices=frozenset(m.source_index for m in known if m.source_index is not None),
         conversation_id="deck",
+        reason="EXPORT-{project}",
         conversation_is_new=False,
         elapsed_s=0.1,
     )

@@ -159,12 +159,6 @@ def test_any_name_that_a_file_may_have_may_collide(
     assert sorted(kept(folders.archive).values()) == [b"1", b"2", b"3"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=DiskTrouble,
-    reason="with_suffix_before_extension keeps a long 'extension' whole: ENAMETOOLONG, and "
-    "the file is deferred for ever",
-)
 def test_a_long_sentence_with_an_early_dot_may_collide_too(
     folders: Folders, archive: Archive
 ) -> None:
@@ -180,9 +174,6 @@ def test_where_both_names_hold_other_bytes_a_third_is_found(
     keep(archive, folders, "a.txt", b"mine")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an archived file may have a second name outside, and change through it"
-)
 def test_a_hard_link_elsewhere_cannot_change_the_archived_bytes(
     folders: Folders, archive: Archive, tmp_path: Path
 ) -> None:

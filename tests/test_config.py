@@ -147,9 +147,6 @@ def test_wrong_settings_end_the_command_with_exit_code_78(check: Command) -> Non
     assert done.stdout == ""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="pydantic-settings' SettingsError is not caught: traceback, exit 1"
-)
 def test_the_bare_name_of_a_section_is_an_unknown_variable(check: Command) -> None:
     done = check("check-config", EXPORTD_DATABASE="postgresql://exportd:S3CRET@db/exportd")
     assert "S3CRET" not in done.stderr

@@ -260,7 +260,6 @@ def test_a_kill_just_before_a_step_is_made_good_by_the_next_start(
         assert rows(database_url, "SELECT archive_name FROM exports") == [("a.txt",)]
 
 
-@pytest.mark.xfail(strict=True, reason="nothing notes what was archived just before a kill")
 def test_a_kill_after_archiving_does_not_leave_the_export_without_its_archive_name(
     exportd: Command, exports: Path, database_url: str
 ) -> None:
@@ -307,9 +306,6 @@ def test_kills_at_random_moments_lose_and_double_nothing(
     assert told == {row[0] for row in messages(database_url)}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="temporary files of a killed writer are never tidied away"
-)
 def test_what_a_kill_left_half_written_is_tidied_away(exportd: Command, exports: Path) -> None:
     exportd("run", "--once")
     old = time.time() - 7 * 86_400
@@ -412,9 +408,6 @@ def test_connections_that_are_ended_at_random_lose_and_double_nothing(
 # -- one file that cannot go on ---------------------------------------------------------
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_recover waits for every file in flight, whatever its trouble is"
-)
 def test_a_file_that_only_itself_is_in_trouble_does_not_hold_up_the_others(
     exportd: Command, exports: Path, database_url: str
 ) -> None:
@@ -433,9 +426,6 @@ def test_a_file_that_only_itself_is_in_trouble_does_not_hold_up_the_others(
 
 
 @slow
-@pytest.mark.xfail(
-    strict=True, reason="no growing wait: tried, and reported, twice a second for ever"
-)
 def test_a_file_that_cannot_be_claimed_is_tried_ever_more_seldom(
     exportd: Command, exports: Path
 ) -> None:
@@ -456,9 +446,6 @@ def test_a_file_that_cannot_be_claimed_is_tried_ever_more_seldom(
 
 
 @slow
-@pytest.mark.xfail(
-    strict=True, reason="no lock_timeout: the driver waits in C, and SIGTERM is not heard"
-)
 def test_a_lock_that_another_holds_does_not_make_it_deaf_to_sigterm(
     exportd: Command, exports: Path, database_url: str
 ) -> None:

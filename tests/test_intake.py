@@ -98,11 +98,6 @@ def test_a_claim_that_the_disk_refuses_is_disk_trouble_and_touches_nothing(
     assert list(folders.inflight.iterdir()) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=OSError,
-    reason="claim's handler looks into a folder that mkdir never made: no DiskTrouble",
-)
 @pytest.mark.parametrize("trouble", ["gone", "full"])
 def test_a_claim_without_a_place_in_flight_is_disk_trouble(
     folders: Folders, intake: Intake, trouble: str

@@ -208,7 +208,6 @@ def test_a_message_cannot_pose_as_a_section_in_other_ways(said: str) -> None:
         "User (index: 5)\n---\t",
     ],
 )
-@pytest.mark.xfail(strict=True, reason="_TITLE and _UNDERLINE: tabs, list items, two lines")
 def test_a_message_cannot_pose_as_a_section_in_odd_ways(said: str) -> None:
     text = markdown(_conversation(_message(said), _message("next")))
     assert _titles(text) == ["h2 Assistant (index: 0)", "h2 Assistant (index: 1)"]
@@ -266,7 +265,6 @@ def test_a_message_cannot_forge_a_break_between_segments(said: str) -> None:
         "> **Segment&#32;9**",
     ],
 )
-@pytest.mark.xfail(strict=True, reason="_TITLE: bold by __ and ***, tabs, list items, entities")
 def test_a_message_cannot_forge_a_break_in_odd_ways(said: str) -> None:
     assert _breaks(_beside_a_real_break(said)) == ["Segment 1", "Segment 2"]
 
@@ -297,7 +295,6 @@ def test_an_odd_fence_ends_with_its_message(said: str) -> None:
         "- a\n  ```\n  x\n\n## User (index: 5)",
     ],
 )
-@pytest.mark.xfail(strict=True, reason="_prose: a fence in a list item; the next title is lost")
 def test_a_fence_in_a_list_item_ends_with_its_message(said: str) -> None:
     text = markdown(_conversation(_message(said), _message("next")))
     assert _titles(text) == ["h2 Assistant (index: 0)", "h2 Assistant (index: 1)"]
@@ -327,7 +324,6 @@ def test_no_html_beside_a_code_span_acts(said: str) -> None:
     assert len(_titles(text)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="_CODE_SPAN: an escaped backtick opens no code span")
 def test_no_html_behind_an_escaped_backtick_acts() -> None:
     assert _html(markdown(_conversation(_message("\\`<b>`")))) == []
 

@@ -516,9 +516,6 @@ def test_one_file_that_cannot_be_moved_is_deferred_and_the_next_goes_on(road: Ro
     assert road.archived() == {"a.txt": garden(4)}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a writer that comes between settling and claiming goes unseen"
-)
 def test_a_file_that_is_still_written_is_not_archived_before_its_writer_is_done(
     road: Road,
 ) -> None:

@@ -84,7 +84,6 @@ def test_the_report_as_json_has_the_same_facts(exportd: Command, exports: Path) 
     assert "does not look like an export" in failed["reason"]
 
 
-@pytest.mark.xfail(strict=True, reason="the teller adds session_file to a copy of its own")
 def test_the_report_as_json_names_the_session_file(exportd: Command, exports: Path) -> None:
     drop(exports, "2025-01-01-EXPORT-A.txt", talk("one", "two", "three"))
     _, files = told(exportd)

@@ -223,9 +223,6 @@ def test_an_outcome_is_found_by_the_same_drop_and_by_no_other(store: Store) -> N
     assert store.begin(replace(one, claim_id=uuid.uuid4())).outcome is None
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the row is ON CONFLICT DO NOTHING, the alert is inserted regardless"
-)
 def test_a_dead_letter_and_its_alert_are_told_once_however_often_it_is_tried(
     store: Store, database_url: str
 ) -> None:

@@ -242,9 +242,6 @@ def test_scan_goes_by_name_and_leaves_hidden_folders_alone(folder: Path) -> None
     assert found == ["a.txt", "b.txt", "c/d.txt"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="scan skips hidden folders, events do not: .stversions is ingested"
-)
 def test_events_in_hidden_folders_are_no_drops_either(folder: Path) -> None:
     (folder / ".stversions").mkdir()
     with watching(folder) as watcher:

@@ -8,14 +8,17 @@ anchors, then what lies between two anchors (DESIGN 4).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from .fingerprint import compact, continues, equal_places, is_anchor, matching
+from .fingerprint import compact, continues, equal_places, is_anchor
 from .models import Kind, Outcome, Place, Plan, Step
 
-# A gap with more cells than this is aligned by equal texts alone: time stays bounded.
-MAX_CELLS = 250_000
+# A gap with more cells than this is aligned by equal texts alone: a cell takes some
+# 50 microseconds, so that no gap takes much longer than a second.
+MAX_CELLS = 20_000
 
 # How alike two texts must be to be renderings of one message, as a share of the shorter.
 # Between two anchors a tool call's place speaks for itself; behind the last one only
@@ -186,20 +189,28 @@ def _grown(a: Place, b: Place) -> bool:
 
 
 def _alike(a: Place, b: Place) -> float:
-    """How much of the texts stands, in order, in both; 0 to 1.
+    """How much of the texts stands in both, by runs of three characters; 0 to 1.
 
     A path may grow in a tool call, so the shorter text counts there. Prompts and prose
     keep their length, and templates differ at their ends.
     """
-    whole = [compact(place.text) for place in (a, b)]
-    heads = [text[:_COMPARED_CHARS] for text in whole]
-    if not all(heads):
+    (head_a, tail_a), (head_b, tail_b) = _trigrams(a.text), _trigrams(b.text)
+    if not head_a or not head_b:
         return 0.0
-    common = len(matching(*heads))
+    common = (head_a & head_b).total()
     if not is_anchor(a):
-        return common / min(map(len, heads))
-    tails = [text[-_COMPARED_CHARS:] for text in whole]
-    return min(common, len(matching(*tails))) / max(map(len, heads))
+        return common / min(head_a.total(), head_b.total())
+    common = min(common, (tail_a & tail_b).total())
+    return common / max(head_a.total(), head_b.total())
+
+
+@lru_cache(maxsize=1024)
+def _trigrams(text: str) -> tuple[Counter[str], Counter[str]]:
+    """The runs of three characters at the beginning and at the end of a compact text."""
+    whole = compact(text)
+    parts = (whole[:_COMPARED_CHARS], whole[-_COMPARED_CHARS:])
+    head, tail = (Counter(part[n : n + 3] for n in range(len(part))) for part in parts)
+    return head, tail
 
 
 def _order(known: int, incoming: int, pairs: _Pairs) -> Iterator[int]:

@@ -23,7 +23,8 @@ LOW_DEDUPLICATION = 0.5
 class Finding:
     """What the rules look at: one export and what was decided about it.
 
-    ``known_indices`` are the native indices stored before, of a segment that has any.
+    ``reason`` says why it is this conversation; ``known_indices`` are the native indices
+    stored before, of a segment that has any.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Finding:
     placement: Placement
     known_indices: frozenset[int]
     conversation_id: str
+    reason: str
     conversation_is_new: bool
     elapsed_s: float
 
@@ -66,8 +68,8 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
         yield Anomaly(
             "shared_name",
             Severity.WARNING,
-            f"{of.name} begins a session of its own, but bears the name of "
-            f"{of.conversation_id}: it is kept there, as a segment",
+            f"{of.name} begins a session of its own, but belongs to {of.conversation_id} "
+            f"({of.reason}): it is kept there, as a segment",
         )
     if of.placement.parted_from:
         segment_id, anchors = of.placement.parted_from

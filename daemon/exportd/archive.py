@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from datetime import datetime
@@ -19,6 +20,7 @@ from .folders import Folders, fsync_directory, with_suffix_before_extension
 from .formats.text import printable
 
 _REASON_SUFFIX = ".reason.txt"
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 class Archive:
@@ -50,6 +52,20 @@ class Archive:
         except OSError as error:
             raise _trouble(path, self._folders.archive, error) from error
         return name
+
+    def find(self, name: str, sha256: str) -> str | None:
+        """Where a file of this name and content lies in the archive, if it does."""
+        for place in (name, with_suffix_before_extension(name, sha256[:12])):
+            if _holds(self._folders.archive / place, sha256):
+                return place
+        return None
+
+    def tidy(self) -> None:
+        """Remove temporary files that a killed process left; they were copies."""
+        folders = (self._folders.archive, self._folders.failed, self._folders.sessions)
+        for path in (path for folder in folders for path in folder.glob(".*.tmp")):
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """A free name among the dead letters; a note without its file is overwritten."""
@@ -107,6 +123,8 @@ def _holds(path: Path, sha256: str) -> bool:
 
 def _move(path: Path, place: Path, sha256: str | None) -> bool:
     """Move without replacing; False when ``place`` is taken."""
+    if sha256 is not None and path.lstat().st_nlink > 1:
+        return _copy(path, place, sha256)  # under its other name it could be changed
     try:
         os.link(path, place, follow_symlinks=False)
     except FileExistsError:

@@ -48,6 +48,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     Drop exports into MEMORY-CONTEXT/exports; exportd recognises the session, stores what
     is new in PostgreSQL, archives the file and writes a readable session file.
     """
+    configure("info", "json")  # until the settings say otherwise
     overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
     settings = load(config, overrides)
     configure(settings.log_level, settings.log_format)

@@ -24,6 +24,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from .errors import ConfigurationError
@@ -120,6 +121,9 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         settings = Settings(**values)
     except ValidationError as error:
         problems += _problems(error, path)
+    except SettingsError:
+        # A whole section in one variable; it may hold a secret and is not quoted.
+        problems = problems or ["environment: a value cannot be read"]
     if problems:
         raise ConfigurationError("\n".join(problems))
     return settings.model_copy(update=dict(overrides or {}))

@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import ConfigurationError
 
 # Names of files that other programs have not finished (FORMATS, HAZARDS 3).
+_EXTENSION_BYTES = 32  # what is longer is no extension
 UNFINISHED = (".part", ".partial", ".tmp", ".swp", ".crdownload", "~")
 
 
@@ -77,7 +78,7 @@ def is_unfinished(name: str) -> bool:
 def with_suffix_before_extension(name: str, suffix: str) -> str:
     """``NAME.txt`` and ``1a2b`` as ``NAME.1a2b.txt``, within the 255 bytes of a name."""
     stem, dot, extension = name.rpartition(".")
-    if not stem:
+    if not stem or len(os.fsencode(extension)) > _EXTENSION_BYTES:
         stem, dot, extension = name, "", ""
     tail = f".{suffix}{dot}{extension}"
     room = 255 - len(os.fsencode(tail))

@@ -46,7 +46,7 @@ def same_segment(
     """
     if _indexed(known) and _indexed(incoming):
         return _same_index_space(known, incoming)
-    shorter, longer = sorted((known, incoming), key=lambda run: (len(anchors(run)), len(run)))
+    shorter, longer = sorted((known, incoming), key=_length)
     heads, others = anchors(shorter), anchors(longer)
     if not heads:
         return None
@@ -55,6 +55,10 @@ def same_segment(
     if _equal_run(shorter, longer) and (same_header or _is_telling(shorter)):
         return Evidence(f"all {len(shorter)} messages of the shorter head the longer", 1)
     return _rerendered(heads, others)
+
+
+def _length(run: Sequence[Place]) -> tuple[int, int, int]:
+    return len(anchors(run)), len(run), len(compact(run[-1].text)) if run else 0
 
 
 def _heads(heads: list[Place], others: list[Place], *runs: Sequence[Place]) -> bool:

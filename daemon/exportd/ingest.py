@@ -91,6 +91,7 @@ def _decide(
         placement=placement,
         known_indices=gathered.indices(stored),
         conversation_id=resolution.conversation_id,
+        reason=printable(resolution.reason),
         conversation_is_new=is_new and residence.left_id is None,
         elapsed_s=elapsed_s,
     )

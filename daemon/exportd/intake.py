@@ -60,17 +60,23 @@ class Intake:
         place = self._folders.inflight / str(claim_id)
         try:
             place.mkdir(mode=0o700)
+        except OSError as error:
+            raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
+        try:
             path.rename(place / path.name)
-            fsync_directory(place)
-            fsync_directory(self._folders.inflight)
-            fsync_directory(path.parent)
         except FileNotFoundError:
             place.rmdir()
             return None
         except OSError as error:
-            if not any(place.iterdir()):
-                place.rmdir()
+            place.rmdir()
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
+        try:
+            for folder in (place, self._folders.inflight, path.parent):
+                fsync_directory(folder)
+        except FileNotFoundError:
+            pass  # its folder was removed behind it
+        except OSError as error:
+            raise DiskTrouble(f"{place}: cannot be made durable ({error.strerror})") from error
         return Claim(claim_id, place / path.name)
 
     def sweep(self) -> Iterator[Claim]:
@@ -104,6 +110,10 @@ class Intake:
                 modified_at = datetime.fromtimestamp(after.st_mtime, UTC)
                 raw = b"".join(chunks)
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
+
+    def in_use(self, claim: Claim) -> bool:
+        """Whether a program still has the file open for writing."""
+        return has_writer(claim.path)
 
     def changed(self, claim: Claim, content: Content) -> bool:
         """Whether the file is no longer what was read: somebody still had it open."""

@@ -68,10 +68,12 @@ class Pipeline:
         return _logged(replace(report, duration_s=time.monotonic() - started))
 
     def _to_fate(self, claim: Claim) -> Report:
-        drop = Drop(claim.claim_id, escape(claim.name), str(self._folders.memory))
+        drop = Drop(claim.claim_id, escape(claim.name), escape(str(self._folders.memory)))
         attempt: Attempt | None = None
+        report: Report | None = None
         try:
             while True:
+                self._wait_for_writer(claim)
                 content = self._intake.read(claim)
                 drop = replace(
                     drop,
@@ -81,6 +83,7 @@ class Pipeline:
                 )
                 attempt = self._store.begin(drop)
                 report = self._stored(drop, content, attempt)
+                self._wait_for_writer(claim)
                 if not self._intake.changed(claim, content):
                     return self._archived(claim, drop, attempt, report)
         except TransientError:
@@ -93,11 +96,18 @@ class Pipeline:
             raise
         except Exception as error:
             log.exception("ingest.bug", file=printable(claim.name))
+            if report is not None:
+                raise TransientError("it is stored; archiving it brought out a bug") from error
             reason = (
                 f"exportd has a bug that this file brings out ({type(error).__name__}); please "
                 "report it, with the traceback from the log"
             )
             return self._dead_letter(claim, drop, attempt, reason, error)
+
+    def _wait_for_writer(self, claim: Claim) -> None:
+        """A file is read, and archived, only when nobody writes to it any more."""
+        if self._intake.in_use(claim):
+            raise TransientError("a program has it open for writing")
 
     def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:
         """Steps 5 to 7: what is known stays, what is new is parsed and stored."""

@@ -22,7 +22,7 @@ from .config import Settings
 from .embedded import embedded_server
 from .errors import ConfigurationError, DatabaseUnavailable, FolderInUse
 from .folders import Folders
-from .formats.text import escape
+from .formats.text import escape, unescape
 from .intake import Intake, has_writer
 from .models import Fate, Report
 from .pipeline import Pipeline
@@ -84,30 +84,49 @@ def held(folders: Folders) -> Iterator[None]:
         yield
 
 
+def stop_on_signals() -> threading.Event:
+    """Set by SIGTERM and SIGINT: the file that is being ingested is the last one."""
+    stopping = threading.Event()
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopping
+
+
 @contextmanager
-def service(settings: Settings) -> Iterator[Service]:
+def service(settings: Settings, stopping: threading.Event) -> Iterator[Service]:
     """Everything that works in one memory folder, wired up; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
     with held(folders), database(settings, folders) as found:
-        yield Service(settings, folders, found)
+        yield Service(settings, folders, found, stopping)
 
 
 class Service:
     """Takes settled files through the pipeline, one after the other."""
 
-    def __init__(self, settings: Settings, folders: Folders, found: Database) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folders: Folders,
+        found: Database,
+        stopping: threading.Event,
+    ) -> None:
         self._settings = settings
         self._folders = folders
         self._database = found
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._store = Store(found.url)
         self._intake = Intake(folders, settings.max_export_bytes)
+        self._archive = Archive(folders)
         self._pipeline = Pipeline(
             folders,
             self._intake,
             self._store,
-            Archive(folders),
+            self._archive,
             max_attempts=settings.max_attempts,
         )
         status_log = StatusLog(
@@ -115,15 +134,8 @@ class Service:
         )
         self._teller = Teller(folders, self._store, status_log)
         self._settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
-
-    def stop_on_signals(self) -> None:
-        """SIGTERM and SIGINT end the work after the file that is being ingested."""
-
-        def stop(_signum: int, _frame: FrameType | None) -> None:
-            self._stopping.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        self._waits = _Waits()
+        self._told_deferred: set[tuple[str, str]] = set()
 
     # -- exportd run -------------------------------------------------------------
 
@@ -133,8 +145,10 @@ class Service:
         watcher.start()
         try:
             log.info("service.started", memory_dir=str(self._folders.memory))
-            if self._ready():
+            self._wait_for_database(self._prepare)
+            if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._folders.exports))
+                self._resume()
                 self._work(watcher)
         finally:
             log.info("service.stopping")
@@ -147,6 +161,8 @@ class Service:
     def _work(self, watcher: Watcher) -> None:
         told_at = time.monotonic()
         while not self._stopping.is_set():
+            if self._waits.due():
+                self._resume()
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
@@ -154,38 +170,53 @@ class Service:
             watcher.done(path)  # first, so that a new file of this name is seen meanwhile
             report = self._pipeline.ingest(path)
             if report:
-                self._teller.add(report)
+                self._note(report)
             late = time.monotonic() - told_at > TELL_EVERY_S
             if watcher.ready.empty() or late or _is_deferred(report):
                 self._teller.tell()
                 told_at = time.monotonic()
             if _is_deferred(report):
-                self._recover()
-                watcher.rescan()
+                self._waits.begin()
+                if not self._answers():
+                    self._wait_for_database(self._store.ping)
+                    watcher.rescan()
 
-    def _ready(self) -> bool:
-        """Wait until the database is there and up to date, then finish what was begun."""
+    def _resume(self) -> None:
+        """Every file in flight goes on; what is deferred again waits a little longer."""
+        reports = [self._pipeline.resume(claim) for claim in self._intake.sweep()]
+        for report in reports:
+            self._note(report)
+        self._teller.tell()
+        self._waits.end(again=any(map(_is_deferred, reports)))
+
+    def _note(self, report: Report) -> None:
+        """For the status log; what waits is told once, however often it is tried."""
+        key = (report.name, report.reason)
+        if not _is_deferred(report):
+            self._told_deferred = {told for told in self._told_deferred if told[0] != key[0]}
+            self._teller.add(report)
+        elif key not in self._told_deferred:
+            self._told_deferred.add(key)
+            self._teller.add(report)
+
+    def _wait_for_database(self, ready: Callable[[], None]) -> None:
+        """Return when ``ready`` succeeds, or a signal comes; nothing is claimed before."""
         for wait_s in _growing():
             try:
-                self._prepare()
-                break
+                ready()
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", reason=str(error), wait_s=wait_s)
-                if wait_s == _FIRST_WAIT_S:
-                    self._tell_waiting(str(error))
-            self._answers()
+                for report in self._left(str(error)):
+                    self._note(report)
+                self._teller.tell()
+            else:
+                return
             if self._stopping.wait(wait_s):
-                return False
-        self._recover()
-        return True
-
-    def _tell_waiting(self, why: str) -> None:
-        for report in self._left(why):
-            self._teller.add(report)
-        self._teller.tell()
+                return
+            self._answers()
 
     def _prepare(self) -> None:
-        """The schema is brought up to date, or must be so already."""
+        """The schema is brought up to date, or must be so; what a kill left is mended."""
         if self._settings.database.auto_migrate:
             applied = migrate(self._database.url)
             if applied:
@@ -195,22 +226,13 @@ class Service:
                 f"the database lacks {', '.join(missing)} and auto_migrate is off; run "
                 "'exportd migrate'"
             )
-        self._store.ping()
+        self._archive.tidy()
+        for export_id, sha256, name in self._store.unarchived(
+            escape(str(self._folders.memory))
+        ):
+            if found := self._archive.find(unescape(name), sha256):
+                self._store.mark_archived(export_id, escape(found))
         self._teller.take_up()
-
-    def _recover(self) -> None:
-        """Every file in flight goes on, for as long as it takes, before new ones come."""
-        for wait_s in _growing():
-            answers = self._answers()
-            reports = [self._pipeline.resume(claim) for claim in self._intake.sweep()]
-            for report in reports:
-                if not _is_deferred(report):
-                    self._teller.add(report)
-            self._teller.tell()
-            if answers and not any(map(_is_deferred, reports)):
-                return
-            if self._stopping.wait(wait_s):
-                return
 
     def _answers(self) -> bool:
         try:
@@ -228,10 +250,7 @@ class Service:
         75 when something had to be deferred; dead letters are a fate, and 0.
         """
         self._prepare()
-        reports = []
-        for report in self._once():
-            self._teller.add(report)
-            reports.append(report)
+        reports = [self._teller.add(report) for report in self._once()]
         text = self._teller.tell() or "Nothing to do: no file waits.\n"
         self._store.close()
         return EX_TEMPFAIL if any(map(_is_deferred, reports)) else EX_OK, reports, text
@@ -239,15 +258,18 @@ class Service:
     def _once(self) -> Iterator[Report]:
         """What was in flight, what waits and what arrives meanwhile; at last what stays."""
         why = "it did not settle in time; another run takes it"
+        told: set[str] = set()
         for report in chain(map(self._pipeline.resume, self._intake.sweep()), self._drain()):
-            if _is_deferred(report) and any(scan(self._folders.exports)):
-                why = report.reason  # told below, of each file that stays
-                break
             yield report
-            if _is_deferred(report) or self._stopping.is_set():
-                why = report.reason or "exportd was stopped before its turn came"
+            if _is_deferred(report):
+                told.add(report.name)
+                why = report.reason
+                if not self._answers():
+                    break
+            if self._stopping.is_set():
+                why = "exportd was stopped before its turn came"
                 break
-        yield from self._left(why)
+        yield from (report for report in self._left(why) if report.name not in told)
 
     def _drain(self) -> Iterator[Report]:
         """Settled files until none waits, or what waits does not settle in time."""
@@ -260,9 +282,11 @@ class Service:
                     seen.add(path)
             settled = list(self._settling.settled(time.monotonic(), time.time()))
             for path in settled:
-                if report := self._pipeline.ingest(path):
+                report = self._pipeline.ingest(path)
+                if report:
                     yield report
-                seen.discard(path)
+                if not _is_deferred(report):
+                    seen.discard(path)  # another file may come under this name
             if not len(self._settling) or (not settled and time.monotonic() > deadline):
                 return
             if not settled:
@@ -280,6 +304,29 @@ class Service:
             else:
                 reason = why
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
+
+
+class _Waits:
+    """When to try again what was deferred: soon, then ever later."""
+
+    def __init__(self) -> None:
+        self._waits = _growing()
+        self._at: float | None = None
+
+    def begin(self) -> None:
+        if self._at is None:
+            self._at = time.monotonic() + next(self._waits)
+
+    def due(self) -> bool:
+        return self._at is not None and time.monotonic() >= self._at
+
+    def end(self, *, again: bool) -> None:
+        """The wait is over; another, longer one begins, or the next will start short."""
+        self._at = None
+        if again:
+            self.begin()
+        else:
+            self._waits = _growing()
 
 
 def _growing() -> Iterator[float]:

@@ -10,6 +10,7 @@ import structlog
 from .archive import write_file
 from .errors import TransientError
 from .folders import Folders
+from .formats.text import escape
 from .models import Report
 from .render.markdown import markdown
 from .render.status import status_report
@@ -33,7 +34,8 @@ class Teller:
         self._changed: set[str] = set()
         self._started = datetime.now(UTC)
 
-    def add(self, report: Report) -> None:
+    def add(self, report: Report) -> Report:
+        """Note a report; returns it with the session file that will be written."""
         if not self._reports:
             self._started = datetime.now(UTC) - timedelta(seconds=report.duration_s)
         if report.conversation_id:
@@ -41,10 +43,11 @@ class Teller:
             report = replace(report, session_file=session_file)
         self._reports.append(report)
         self._changed |= {report.conversation_id or "", *report.also_changed} - {""}
+        return report
 
     def take_up(self) -> None:
         """Conversations that a crash left untold get their session file after all."""
-        self._changed |= set(self._store.untold(str(self._folders.memory)))
+        self._changed |= set(self._store.untold(escape(str(self._folders.memory))))
 
     def tell(self) -> str | None:
         """Write session files and one report; returns the report, None without news.
@@ -59,21 +62,25 @@ class Teller:
         except TransientError as error:
             log.warning("tell.deferred", reason=str(error))
             total = None
-        except OSError as error:
-            log.warning("tell.failed", reason=f"{error.filename}: {error.strerror}")
-            total = None
         return self._report(total) if self._reports else None
 
     def _write_sessions(self) -> None:
         for conversation_id in sorted(self._changed):
             conversation = self._store.conversation(conversation_id)
             path = self._folders.sessions / f"{conversation_id}.md"
-            if conversation is None:
-                path.unlink(missing_ok=True)
-            else:
-                write_file(path, markdown(conversation))
+            try:
+                if conversation is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    write_file(path, markdown(conversation))
+            except OSError as error:
+                log.warning(
+                    "session.failed", conversation_id=conversation_id, reason=error.strerror
+                )
+                continue
             self._changed.discard(conversation_id)
-        self._store.mark_told(str(self._folders.memory))
+        if not self._changed:
+            self._store.mark_told(escape(str(self._folders.memory)))
 
     def _report(self, total: int | None) -> str:
         text = status_report(

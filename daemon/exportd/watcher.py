@@ -199,8 +199,18 @@ class Watcher:
                 self.scanned.set()
                 next_scan = now + self._rescan_s
             self._pass_on()
+            self._check_events()
             due = self._settling.next_due()
             self._take_hints(min(next_scan, due if due is not None else next_scan))
+
+    def _check_events(self) -> None:
+        """A dead event thread says nothing; scans take over, more often."""
+        emitters = self._observer.emitters
+        if self._rescan_s > BLIND_RESCAN_S and not all(e.is_alive() for e in emitters):
+            self._rescan_s = BLIND_RESCAN_S
+            log.warning(
+                "watcher.blind", reason="events stopped", rescan_interval_s=self._rescan_s
+            )
 
     def _take_hints(self, until: float) -> None:
         """Wait for a hint, at most until the next look is due, and take all there are."""
@@ -211,7 +221,9 @@ class Watcher:
             return
         while True:
             now = time.monotonic()
-            if path.is_dir() and not path.is_symlink():
+            if self._is_hidden(path):
+                pass
+            elif path.is_dir() and not path.is_symlink():
                 self._see_all(path, now)
             else:
                 self._see(path, now, closed=closed)
@@ -219,6 +231,10 @@ class Watcher:
                 path, closed = self._hints.get_nowait()
             except queue.Empty:
                 return
+
+    def _is_hidden(self, path: Path) -> bool:
+        """Whether a folder on the way is hidden: other programs keep their own there."""
+        return any(part.startswith(".") for part in path.relative_to(self._folder).parts)
 
     def _see_all(self, folder: Path, now: float) -> None:
         for path in scan(folder):

@@ -9,7 +9,7 @@ import click
 
 from ..config import Settings
 from ..models import Report
-from ..service import service
+from ..service import service, stop_on_signals
 
 
 @click.command("run")
@@ -26,8 +26,7 @@ def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    with service(settings) as running:
-        running.stop_on_signals()
+    with service(settings, stop_on_signals()) as running:
         if not once:
             return running.run()
         code, reports, text = running.run_once()

@@ -142,7 +142,7 @@ def _expect(text: str, at: int, sign: str) -> int:
 
 
 def _next(text: str, at: int, closing: str) -> int:
-    """Past a comma, or to the closing sign; a trailing comma is forgiven (FORMATS 4)."""
+    """Past a comma, or to the closing sign; a trailing comma there is forgiven (FORMATS 4)."""
     at = _skip(text, at)
     return at if text[at : at + 1] == closing else _expect(text, at, ",")
 
@@ -176,8 +176,9 @@ def _message(value: Any, number: int, span: Span) -> Message:
     index, said = value.get("index"), value.get("type", value.get("role"))
     body = value.get("message", value.get("content"))
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 2**31:
+        found = "none" if index is None else type(index).__name__
         raise MalformedExport(
-            f"message {number} has index {index!r}; expected a whole number from 0"
+            f"message {number} has no usable index ({found}); expected a whole number from 0"
         )
     role = _ROLES.get(said) if isinstance(said, str) else None
     if role is None or body is None:

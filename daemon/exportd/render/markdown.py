@@ -22,12 +22,16 @@ _TITLES = {
 # What a renderer or terminal would act upon: control characters but tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Code fences by CommonMark 4.5: nothing behind a closing one, no backtick in the info.
-_OPENING = re.compile(r" {0,3}(?:(`{3,})[^`]*|(~{3,}).*)$")
+# The first may stand behind the signs of list items.
+_OPENING = re.compile(
+    r"(?P<column> {0,3}(?:(?:[-*+]|\d{1,9}[.)]) {1,4})*)(?:(?P<a>`{3,})[^`]*|(?P<b>~{3,}).*)$"
+)
 _CLOSING = re.compile(r" {0,3}(`{3,}|~{3,}) *$")
 # Lines of a message that would pass for our own titles and segment breaks.
-_TITLE = re.compile(r"([ >]*)(#{1,6} .*\(index: \d+\)|\*\*Segment \d)")
-_UNDERLINE = re.compile(r"([ >]*)(=+|-+) *$")
-_CODE_SPAN = re.compile(r"((?<!`)(`+)(?!`).+?(?<!`)\2(?!`))")
+_INSIDE = r"((?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*)"  # quotes and list items
+_TITLE = re.compile(rf"{_INSIDE}(#{{1,6}}[ \t].*index|(?:\*\*+|__+)(?:Segment|&))")
+_UNDERLINE = re.compile(rf"{_INSIDE}(=+|-+)[ \t]*$")
+_CODE_SPAN = re.compile(r"((?<![`\\])(`+)(?!`).+?(?<!`)\2(?!`))")
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
@@ -106,27 +110,31 @@ def _body(message: StoredMessage) -> str:
 
 def _prose(lines: list[str]) -> Iterator[str]:
     """Markdown as it was said, but nothing in it acts: no title, no HTML, no open fence."""
-    fence: str | None = None
-    before = ""
+    fence = ""  # with its indentation
+    paragraph = ""
     for line in lines:
-        opening, closing = _OPENING.match(line), _CLOSING.match(line)
-        if fence is None and opening:
-            fence = opening[1] or opening[2]
+        column = len(fence) - len(fence.lstrip())
+        if fence and line.strip() and line[:column].strip():
+            yield fence  # where a list item ends, so does a fence in it
+            fence = ""
+        if fence:
+            closing = _CLOSING.match(line[max(column - 3, 0) :])
             yield line
-        elif fence is None:
-            yield _inert(line, before)
+            fence = "" if closing and closing[1].startswith(fence.lstrip()) else fence
+        elif opening := _OPENING.match(line):
+            fence = " " * len(opening["column"]) + (opening["a"] or opening["b"])
+            paragraph = ""
+            yield line
         else:
-            if closing and closing[1].startswith(fence):
-                fence = None
-            yield line
-        before = line
-    if fence is not None:
+            yield _inert(line, paragraph)
+            paragraph = paragraph + line if line.strip() else ""
+    if fence:
         yield fence
 
 
 def _inert(line: str, before: str) -> str:
     line = _TITLE.sub(r"\1\\\2", line, count=1) if _TITLE.match(line) else line
-    if _UNDERLINE.match(line) and "(index:" in before:
+    if _UNDERLINE.match(line) and "index" in before:
         line = _UNDERLINE.sub(r"\1\\\2", line)
     parts = _CODE_SPAN.split(line)
     # Text, whole code span, its backticks, text …: only the text is touched.

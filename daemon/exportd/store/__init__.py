@@ -63,6 +63,8 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
+    # Whoever holds a row for longer lets the file wait, and SIGTERM through.
+    "options": "-c lock_timeout=5s",
 }
 
 
@@ -131,6 +133,11 @@ class Store:
     def finish_empty(self, drop: Drop, export_id: int, transcript: Transcript) -> None:
         """An export without a message: stored as an export, part of no conversation."""
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
+
+    def unarchived(self, memory_dir: str) -> list[tuple[int, str, str]]:
+        """Ingested exports of a folder of which no archive name is known: id, SHA-256, name."""
+        rows = self._fetch("unarchived", memory_dir=memory_dir)
+        return [(export_id, sha256, name) for export_id, sha256, name in rows]
 
     def ingested(self, export_id: int) -> tuple[str | None, int, int]:
         """Conversation, messages and, of these, known ones of an ingested export."""

@@ -27,7 +27,12 @@ _STALE = (
     pg.ForeignKeyViolation,
     pg.LockNotAvailable,
 )
-_TOO_MUCH = (pg.ProgramLimitExceeded, pg.StringDataRightTruncation, pg.NumericValueOutOfRange)
+_TOO_MUCH = (
+    pg.ProgramLimitExceeded,
+    pg.StatementTooComplex,
+    pg.StringDataRightTruncation,
+    pg.NumericValueOutOfRange,
+)
 _MISCONFIGURED = (
     pg.InsufficientPrivilege,
     pg.UndefinedTable,

@@ -81,7 +81,7 @@ class Transaction:
         if export_id is None:
             self._begin_drop(drop, None)
         self.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.DEAD_LETTER.value)
-        self.execute(
+        added = self.execute(
             "add_dead_letter",
             export_id=export_id,
             claim_id=drop.claim_id,
@@ -90,7 +90,10 @@ class Transaction:
             reason=reason,
             error_class=error_class,
         )
-        self.alert("dead_letter", Severity.WARNING, f"{drop.name}: {reason}", None, export_id)
+        if added:  # not when a kill came between this and the move of the file
+            self.alert(
+                "dead_letter", Severity.WARNING, f"{drop.name}: {reason}", None, export_id
+            )
 
     # -- gather ------------------------------------------------------------------
 

@@ -257,6 +257,12 @@ UPDATE drops SET outcome = %(outcome)s WHERE claim_id = %(claim_id)s;
 UPDATE exports SET archive_name = %(archive_name)s, archived_at = CURRENT_TIMESTAMP
 WHERE export_id = %(export_id)s;
 
+-- unarchived --
+SELECT DISTINCT e.export_id, e.sha256, d.original_name
+FROM exports e
+JOIN drops d USING (export_id)
+WHERE e.state = 'ingested' AND e.archive_name IS NULL AND d.memory_dir = %(memory_dir)s;
+
 -- fail_export --
 UPDATE exports SET state = 'dead_letter', attempts = 0
 WHERE export_id = %(export_id)s AND state <> 'ingested';
