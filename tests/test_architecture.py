@@ -89,7 +89,8 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "log",
+        "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
+        "log",
         "pipeline", "service", "teller",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from types import FrameType
 
 import structlog
 
 from .archive import Archive
 from .config import Settings
-from .embedded import embedded_server
-from .errors import ConfigurationError, DatabaseUnavailable, FolderInUse
+from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats.text import escape, unescape
 from .intake import Intake, has_writer
+from .lifecycle import Database, database, held
 from .models import Fate, Report
 from .pipeline import Pipeline
 from .statuslog import StatusLog
@@ -40,60 +35,6 @@ EX_TEMPFAIL = 75
 TELL_EVERY_S = 5.0
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """Where the database is; ``revive`` brings a server of our own back to life."""
-
-    url: str
-    revive: Callable[[], object] = lambda: None
-
-
-@contextmanager
-def database(settings: Settings, folders: Folders) -> Iterator[Database]:
-    """The database that is set, or the embedded server, started."""
-    if settings.database.url is not None:
-        yield Database(settings.database.url.get_secret_value())
-    elif not folders.state.is_dir():
-        raise ConfigurationError(
-            f"{folders.memory}: expected a memory folder of exportd, found none; start "
-            "'exportd run' once, set memory_dir, or set EXPORTD_DATABASE_URL"
-        )
-    else:
-        with embedded_server(folders.state) as server:
-            yield Database(server.url, server.revive)
-
-
-@contextmanager
-def held(folders: Folders) -> Iterator[None]:
-    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
-    with (folders.state / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise FolderInUse(
-                f"{folders.memory}: process {holder} works in this folder already; stop it "
-                "or set another memory_dir"
-            ) from error
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-
-
-def stop_on_signals() -> threading.Event:
-    """Set by SIGTERM and SIGINT: the file that is being ingested is the last one."""
-    stopping = threading.Event()
-
-    def stop(_signum: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopping
 
 
 @contextmanager

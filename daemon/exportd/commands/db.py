@@ -12,7 +12,7 @@ import click
 from ..config import Settings
 from ..embedded import binary
 from ..folders import Folders
-from ..service import Database, database
+from ..lifecycle import Database, database
 from ..store import connection_variables
 
 

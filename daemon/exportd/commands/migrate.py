@@ -7,7 +7,7 @@ import click
 from .. import store
 from ..config import Settings
 from ..folders import Folders
-from ..service import database
+from ..lifecycle import database
 
 
 @click.command("migrate")

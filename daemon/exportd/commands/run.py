@@ -8,8 +8,9 @@ from dataclasses import asdict
 import click
 
 from ..config import Settings
+from ..lifecycle import stop_on_signals
 from ..models import Report
-from ..service import service, stop_on_signals
+from ..service import service
 
 
 @click.command("run")

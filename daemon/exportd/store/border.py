@@ -25,7 +25,6 @@ _STALE = (
     pg.DeadlockDetected,
     pg.UniqueViolation,
     pg.ForeignKeyViolation,
-    pg.LockNotAvailable,
 )
 _TOO_MUCH = (
     pg.ProgramLimitExceeded,
@@ -53,6 +52,11 @@ def translated() -> Iterator[None]:
         yield
     except _STALE as error:
         raise StalePlan(f"another worker changed the same rows ({_name(error)})") from error
+    except pg.LockNotAvailable as error:
+        raise TransientError(
+            "another session of the database holds rows that this file needs; see "
+            "pg_stat_activity if it stays so"
+        ) from error
     except _TOO_MUCH as error:
         raise PermanentError(
             f"PostgreSQL cannot hold this export ({_name(error)}): a text or number in it is "

@@ -1,0 +1,71 @@
+"""What a process holds while it works: the folder, the database, the stop signal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from .config import Settings
+from .embedded import embedded_server
+from .errors import ConfigurationError, FolderInUse
+from .folders import Folders
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the database is; ``revive`` brings a server of our own back to life."""
+
+    url: str
+    revive: Callable[[], object] = lambda: None
+
+
+@contextmanager
+def database(settings: Settings, folders: Folders) -> Iterator[Database]:
+    """The database that is set, or the embedded server, started."""
+    if settings.database.url is not None:
+        yield Database(settings.database.url.get_secret_value())
+    elif not folders.state.is_dir():
+        raise ConfigurationError(
+            f"{folders.memory}: expected a memory folder of exportd, found none; start "
+            "'exportd run' once, set memory_dir, or set EXPORTD_DATABASE_URL"
+        )
+    else:
+        with embedded_server(folders.state) as server:
+            yield Database(server.url, server.revive)
+
+
+@contextmanager
+def held(folders: Folders) -> Iterator[None]:
+    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
+    with (folders.state / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise FolderInUse(
+                f"{folders.memory}: process {holder} works in this folder already; stop it "
+                "or set another memory_dir"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by SIGTERM and SIGINT: the file that is being ingested is the last one."""
+    stopping = threading.Event()
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopping
