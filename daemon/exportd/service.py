@@ -124,9 +124,12 @@ class Service:
 
     def _resume(self) -> None:
         """Every file in flight goes on; what is deferred again waits a little longer."""
-        reports = [self._pipeline.resume(claim) for claim in self._intake.sweep()]
-        for report in reports:
-            self._note(report)
+        reports = []
+        for claim in self._intake.sweep():
+            if self._stopping.is_set():
+                break
+            reports.append(self._pipeline.resume(claim))
+            self._note(reports[-1])
         self._teller.tell()
         self._waits.end(again=any(map(_is_deferred, reports)))
 
