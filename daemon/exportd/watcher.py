@@ -28,6 +28,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 from .folders import is_unfinished
 
@@ -42,6 +43,10 @@ MAX_READY = 1_000
 BLIND_RESCAN_S = 5.0
 
 log = structlog.get_logger()
+
+# A file that leaves the folder holds back all later events for as long as its new place
+# may still be told, half a second by default. Every claim is such a leave.
+InotifyMoveEventGrouper.delay = 0.01
 
 
 @dataclass(slots=True)
