@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .fingerprint import compact, continues, equal_places, is_anchor
+from .fingerprint import compact, continues, equal_places, is_anchor, matching
 from .models import Kind, Outcome, Place, Plan, Step
 
-# A gap with more cells than this is aligned by equal texts alone: a cell takes some
-# 50 microseconds, so that no gap takes much longer than a second.
+# A gap with more cells than this is aligned by equal texts and by kind and tool alone: a
+# cell takes some 50 microseconds, so that no gap takes much longer than a second.
 MAX_CELLS = 20_000
+MAX_COARSE_CELLS = 1_000_000
 
 # How alike two texts must be to be renderings of one message, as a share of the shorter.
 # Between two anchors a tool call's place speaks for itself; behind the last one only
@@ -123,7 +124,7 @@ class _Gap:
         if not rows or not columns:
             return []
         if rows * columns > MAX_CELLS:
-            return equal_places(self.known, self.incoming)
+            return list(self._coarse_pairs())
         score = [[self._score(k, i) for i in range(columns)] for k in range(rows)]
         best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
         for k in range(rows - 1, -1, -1):
@@ -131,6 +132,22 @@ class _Gap:
                 paired = best[k + 1][i + 1] + score[k][i] if score[k][i] else 0.0
                 best[k][i] = max(paired, best[k + 1][i], best[k][i + 1])
         return list(_walk(best, score))
+
+    def _coarse_pairs(self) -> Iterator[tuple[int, int]]:
+        """Too many cells: equal texts first, then what is of one kind and tool between."""
+        k0 = i0 = 0
+        for k1, i1 in [*equal_places(self.known, self.incoming), (None, None)]:
+            known, incoming = _shapes(self.known[k0:k1]), _shapes(self.incoming[i0:i1])
+            if known == incoming:
+                alike = [(n, n) for n in range(len(known))]
+            elif len(known) * len(incoming) <= MAX_COARSE_CELLS:
+                alike = matching(known, incoming)
+            else:
+                alike = []
+            yield from ((k0 + k, i0 + i) for k, i in alike if self._score(k0 + k, i0 + i) > 0)
+            if k1 is not None and i1 is not None:
+                yield k1, i1
+                k0, i0 = k1 + 1, i1 + 1
 
     def _score(self, k: int, i: int) -> float:
         """How much speaks for one place; 0 is nothing."""
@@ -166,6 +183,10 @@ class _Gap:
         if k == 0 or i == 0:
             return self.called and k == i
         return _same(self.known[k - 1], self.incoming[i - 1])
+
+
+def _shapes(run: Sequence[Place]) -> list[str]:
+    return [f"{place.role}/{place.kind}/{place.tool}" for place in run]
 
 
 def _walk(best: list[list[float]], score: list[list[float]]) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,15 @@ ENV_PREFIX = "EXPORTD_"
 ENV_FILE = "EXPORTD_CONFIG"
 DEFAULT_FILE = "exportd.toml"
 
+_DATABASE_URL = re.compile(
+    r"postgres(?:ql)?://"
+    r"(?:[^@:/?#\[\]]*(?::[^@:/?#\[\]]*)?@)?"  # user:password@
+    r"(?:\[[0-9a-fA-F:.%]+\]|[^@:/?#\[\]]*)(?::\d*)?"  # host:port
+    r"(?:,[^@:/?#\[\],]*(?::\d*)?)*"  # more hosts
+    r"(?:/[^@/?#]*)?(?:\?[^@#]*)?"
+)
+_DSN = re.compile(r"\s*\w+\s*=")
+
 _Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -47,10 +57,17 @@ class DatabaseSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        """A URL, or libpq's own ``key=value`` form; libpq judges the rest."""
+        """A URL, or libpq's own ``key=value`` form; libpq judges the rest.
+
+        A password with a sign that means something in a URL would end up in the host's
+        place, and from there in messages.
+        """
         text = url.get_secret_value() if url else ""
-        if url and not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
-            raise ValueError("should be postgresql://user:password@host:port/database")
+        if url and not _DATABASE_URL.fullmatch(text) and not _DSN.match(text):
+            raise ValueError(
+                "should be postgresql://user:password@host:port/database, with the signs "
+                "@ : / ? # [ ] % in the password percent-encoded"
+            )
         return url
 
 

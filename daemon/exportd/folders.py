@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, DiskTrouble
 
 # Names of files that other programs have not finished (FORMATS, HAZARDS 3).
 _EXTENSION_BYTES = 32  # what is longer is no extension
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 UNFINISHED = (".part", ".partial", ".tmp", ".swp", ".crdownload", "~")
 
 
@@ -59,6 +61,10 @@ class Folders:
             for folder in (self.state, self.archive, self.failed, self.sessions, self.inflight):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in _DISK_TROUBLE:
+                raise DiskTrouble(
+                    f"{error.filename}: cannot be made ({error.strerror})"
+                ) from error
             raise ConfigurationError(
                 f"{error.filename}: cannot be made ({error.strerror}); expected a folder that "
                 "exportd may write to, see memory_dir"

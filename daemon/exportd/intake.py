@@ -20,6 +20,7 @@ from .errors import DiskTrouble, PermanentError, UnreadableFile
 from .folders import Folders, fsync_directory
 
 _CHUNK_BYTES = 1 << 20
+_LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
 
 # fcntl(2); not all of them have a name in Python's module.
 _F_SETSIG, _SIGURG = 10, 23
@@ -81,7 +82,12 @@ class Intake:
 
     def sweep(self) -> Iterator[Claim]:
         """Claims that an earlier process left; empty ones are tidied away."""
-        for place in sorted(self._folders.inflight.iterdir()):
+        try:
+            places = sorted(self._folders.inflight.iterdir())
+        except FileNotFoundError:  # somebody tidied up
+            self._folders.inflight.mkdir(mode=0o700, parents=True)
+            return
+        for place in places:
             claim_id = _claim_id(place)
             files = sorted(place.iterdir()) if claim_id and place.is_dir() else []
             if claim_id and files:
@@ -107,7 +113,7 @@ class Intake:
                     chunks.append(chunk)
                 after = os.fstat(file.fileno())
             if _signature(before) == _signature(after):
-                modified_at = datetime.fromtimestamp(after.st_mtime, UTC)
+                modified_at = _moment(after.st_mtime)
                 raw = b"".join(chunks)
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
 
@@ -129,6 +135,11 @@ class Intake:
                 f"the file has {size_bytes:,} bytes; expected at most "
                 f"{self._max_export_bytes:,} (setting max_export_bytes)"
             )
+
+
+def _moment(seconds: float) -> datetime:
+    """A file's time, within the years that a calendar has."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST_MOMENT), UTC)
 
 
 def has_writer(path: Path) -> bool:

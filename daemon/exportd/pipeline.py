@@ -8,6 +8,7 @@ every step a kill leaves the bytes under exactly one folder and the next start g
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ class Pipeline:
         self._store = store
         self._archive = archive
         self._max_attempts = max_attempts
+        self._owed: list[int] = []
 
     def ingest(self, path: Path) -> Report | None:
         """A dropped file to its fate; None when another worker took it.
@@ -62,6 +64,7 @@ class Pipeline:
         """A claimed file to its fate; the sweep at start enters here."""
         started = time.monotonic()
         try:
+            self._repay()
             report = self._to_fate(claim)
         except TransientError as error:
             report = _deferred(escape(claim.name), error)
@@ -88,7 +91,9 @@ class Pipeline:
                     return self._archived(claim, drop, attempt, report)
         except TransientError:
             if attempt is not None:
-                self._refund(attempt)
+                self._owed.append(attempt.export_id)
+                with suppress(TransientError):
+                    self._repay()
             raise
         except PermanentError as error:
             return self._dead_letter(claim, drop, attempt, str(error), error)
@@ -181,12 +186,14 @@ class Pipeline:
         kept_as = f"{self._folders.failed.name}/{escape(name)}"
         return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason, kept_as=kept_as)
 
-    def _refund(self, attempt: Attempt) -> None:
-        """Not the content's fault; while the database is down the refund is lost, too."""
-        try:
-            self._store.refund_attempt(attempt.export_id)
-        except TransientError:
-            log.debug("ingest.refund_failed", export_id=attempt.export_id)
+    def _repay(self) -> None:
+        """Take back attempts that failed by the surroundings: the content is innocent.
+
+        The database may be what failed, so this comes before the next attempt.
+        """
+        while self._owed:
+            self._store.refund_attempt(self._owed[-1])
+            self._owed.pop()
 
 
 def _deferred(name: str, error: Exception) -> Report:

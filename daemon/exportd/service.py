@@ -103,7 +103,7 @@ class Service:
         told_at = time.monotonic()
         while not self._stopping.is_set():
             if self._waits.due():
-                self._resume()
+                self._resume_or_wait()
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
@@ -116,11 +116,19 @@ class Service:
             if watcher.ready.empty() or late or _is_deferred(report):
                 self._teller.tell()
                 told_at = time.monotonic()
+                if self._teller.is_behind:
+                    self._waits.begin()
+            if _is_deferred(report) and not self._answers():
+                self._wait_for_database(self._store.ping)
+                watcher.rescan()
             if _is_deferred(report):
                 self._waits.begin()
-                if not self._answers():
-                    self._wait_for_database(self._store.ping)
-                    watcher.rescan()
+
+    def _resume_or_wait(self) -> None:
+        if self._answers():
+            self._resume()
+        else:
+            self._waits.end(again=True)
 
     def _resume(self) -> None:
         """Every file in flight goes on; what is deferred again waits a little longer."""
@@ -131,7 +139,8 @@ class Service:
             reports.append(self._pipeline.resume(claim))
             self._note(reports[-1])
         self._teller.tell()
-        self._waits.end(again=any(map(_is_deferred, reports)))
+        again = any(map(_is_deferred, reports)) or self._teller.is_behind
+        self._waits.end(again=again)
 
     def _note(self, report: Report) -> None:
         """For the status log; what waits is told once, however often it is tried."""
@@ -239,7 +248,10 @@ class Service:
     def _left(self, why: str) -> Iterator[Report]:
         """What stays in the drop folder this time; ``why`` is the reason for most."""
         for path in scan(self._folders.exports):
-            size_bytes = path.lstat().st_size
+            try:
+                size_bytes = path.lstat().st_size
+            except OSError:
+                continue  # gone meanwhile
             if not size_bytes:
                 minutes = self._settings.empty_timeout / 60
                 reason = f"it is empty; it becomes a dead letter when {minutes:g} minutes old"

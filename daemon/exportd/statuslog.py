@@ -20,9 +20,14 @@ class StatusLog:
         if self._size() + len(entry) > self._max_bytes:
             self._rotate()
         with self._path.open("ab") as file:
-            file.write(entry)
-            file.flush()
-            os.fsync(file.fileno())
+            before = file.tell()
+            try:
+                file.write(entry)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self._path, before)  # no half report
+                raise
 
     def _size(self) -> int:
         try:

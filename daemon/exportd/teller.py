@@ -19,6 +19,9 @@ from .store import Store
 
 log = structlog.get_logger()
 
+# So many reports wait for a status log that cannot be written.
+_MAX_REPORTS = 10_000
+
 
 class Teller:
     """Collects what a batch of files changed and tells it at once.
@@ -44,6 +47,11 @@ class Teller:
         self._reports.append(report)
         self._changed |= {report.conversation_id or "", *report.also_changed} - {""}
         return report
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is still to be told, because the disk or database refused."""
+        return bool(self._changed or self._reports)
 
     def take_up(self) -> None:
         """Conversations that a crash left untold get their session file after all."""
@@ -90,9 +98,11 @@ class Teller:
             completed=datetime.now(UTC),
             total_in_storage=total,
         )
-        self._reports = []
         try:
             self._status_log.append(text)
         except OSError as error:
-            log.warning("statuslog.failed", reason=f"{error.filename}: {error.strerror}")
+            log.warning("statuslog.failed", reason=error.strerror)
+            self._reports = self._reports[-_MAX_REPORTS:]
+        else:
+            self._reports = []
         return text

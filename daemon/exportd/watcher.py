@@ -196,17 +196,28 @@ class Watcher:
     def _run(self) -> None:
         next_scan = time.monotonic()
         while not self._stopping.is_set():
-            now = time.monotonic()
-            missed = self._overflowed.is_set() and len(self._settling) < MAX_WAITING // 2
-            if now >= next_scan or missed:
-                self._overflowed.clear()
-                self._see_all(self._folder, now)
-                self.scanned.set()
-                next_scan = now + self._rescan_s
-            self._pass_on()
-            self._check_events()
-            due = self._settling.next_due()
-            self._take_hints(min(next_scan, due if due is not None else next_scan))
+            try:
+                next_scan = self._pass(next_scan)
+            except Exception:
+                # Whatever it was, the folder is looked at again: a watcher must not end.
+                log.exception("watcher.bug")
+                self._overflowed.set()
+                self._stopping.wait(1)
+
+    def _pass(self, next_scan: float) -> float:
+        """Scan if it is time, hand out what has settled, take hints; the next scan's time."""
+        now = time.monotonic()
+        missed = self._overflowed.is_set() and len(self._settling) < MAX_WAITING // 2
+        if now >= next_scan or missed:
+            self._overflowed.clear()
+            self._see_all(self._folder, now)
+            self.scanned.set()
+            next_scan = now + self._rescan_s
+        self._pass_on()
+        self._check_events()
+        due = self._settling.next_due()
+        self._take_hints(min(next_scan, due if due is not None else next_scan))
+        return next_scan
 
     def _check_events(self) -> None:
         """A dead event thread says nothing; scans take over, more often."""
@@ -228,7 +239,7 @@ class Watcher:
             now = time.monotonic()
             if self._is_hidden(path):
                 pass
-            elif path.is_dir() and not path.is_symlink():
+            elif os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
                 self._see_all(path, now)
             else:
                 self._see(path, now, closed=closed)

@@ -64,7 +64,7 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     # Whoever holds a row for longer lets the file wait, and SIGTERM through.
-    "options": "-c lock_timeout=5s",
+    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=0",
 }
 
 
