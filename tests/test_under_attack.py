@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -201,3 +204,23 @@ def test_a_full_disk_at_start_is_temporary(tmp_path: Path) -> None:
         assert "No space left" in done.stderr
     finally:
         subprocess.run(["umount", str(full)], check=True)
+
+
+def test_closing_the_terminal_ends_the_daemon_and_its_server(tmp_path: Path) -> None:
+    memory = tmp_path / "memory"
+    pid_file = memory / ".exportd" / "postgres" / "postmaster.pid"
+    master, slave = os.openpty()
+    command = Command(memory, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exportd", "run"],
+        env=command.environment,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+    )
+    os.close(slave)
+    wait_until((memory / "sessions").is_dir)
+    wait_until(lambda: b"service.ready" in os.read(master, 100_000))
+    os.close(master)
+    assert process.wait(timeout=30) == 0
+    assert not pid_file.exists()

@@ -61,12 +61,15 @@ def held(folders: Folders) -> Iterator[None]:
 
 
 def stop_on_signals() -> threading.Event:
-    """Set by SIGTERM and SIGINT: the file that is being ingested is the last one."""
+    """Set by SIGTERM, SIGINT and SIGHUP: the file that is being ingested is the last one.
+
+    SIGHUP comes when somebody closes the terminal that the daemon runs in.
+    """
     stopping = threading.Event()
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
     return stopping
