@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
-from contextlib import suppress
 from types import TracebackType
 from typing import Literal, TextIO, cast
 
@@ -41,12 +41,15 @@ class _Stderr:
     """stderr that may go away: a closed terminal or a broken pipe must not end the work."""
 
     def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
+        try:
             sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            # What is left in the buffer would fail again at exit, with exit code 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
+        """Every line was flushed when it was written."""
 
 
 def _traceback(
