@@ -103,7 +103,7 @@ class Service:
         told_at = time.monotonic()
         while not self._stopping.is_set():
             if self._waits.due():
-                self._resume_or_wait()
+                self._try_again(watcher)
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
@@ -124,11 +124,14 @@ class Service:
             if _is_deferred(report):
                 self._waits.begin()
 
-    def _resume_or_wait(self) -> None:
+    def _try_again(self, watcher: Watcher) -> None:
+        """What was deferred: files in flight, and such that could not be claimed."""
+        self._waits.end()
         if self._answers():
             self._resume()
+            watcher.rescan()
         else:
-            self._waits.end(again=True)
+            self._waits.begin()
 
     def _resume(self) -> None:
         """Every file in flight goes on; what is deferred again waits a little longer."""
@@ -139,13 +142,14 @@ class Service:
             reports.append(self._pipeline.resume(claim))
             self._note(reports[-1])
         self._teller.tell()
-        again = any(map(_is_deferred, reports)) or self._teller.is_behind
-        self._waits.end(again=again)
+        if any(map(_is_deferred, reports)) or self._teller.is_behind:
+            self._waits.begin()
 
     def _note(self, report: Report) -> None:
         """For the status log; what waits is told once, however often it is tried."""
         key = (report.name, report.reason)
         if not _is_deferred(report):
+            self._waits.start_short()
             self._told_deferred = {told for told in self._told_deferred if told[0] != key[0]}
             self._teller.add(report)
         elif key not in self._told_deferred:
@@ -276,13 +280,12 @@ class _Waits:
     def due(self) -> bool:
         return self._at is not None and time.monotonic() >= self._at
 
-    def end(self, *, again: bool) -> None:
-        """The wait is over; another, longer one begins, or the next will start short."""
+    def end(self) -> None:
         self._at = None
-        if again:
-            self.begin()
-        else:
-            self._waits = _growing()
+
+    def start_short(self) -> None:
+        """Something succeeded: the next wait is a short one again."""
+        self._waits = _growing()
 
 
 def _growing() -> Iterator[float]:
