@@ -109,7 +109,7 @@ def test_a_file_that_went_away_is_forgotten(tmp_path: Path) -> None:
     s.see(path, 0)
     path.unlink()
     assert ready(s, 0) == []
-    assert s.waiting() == []
+    assert len(s) == 0
     assert s.next_due() is None
 
 

@@ -256,3 +256,13 @@ def test_stop_ends_the_threads_even_while_nobody_takes_anything(folder: Path) ->
     with watching(folder) as watcher:
         wait_until(watcher.ready.full)
     wait_until(lambda: threading.active_count() <= before)
+
+
+def test_a_path_that_the_system_refuses_to_look_at_does_not_end_the_watcher(
+    folder: Path,
+) -> None:
+    """ENAMETOOLONG here, as EACCES for all but root: ``Path.is_dir`` raises on both."""
+    with watching(folder) as watcher:
+        watcher._hint(folder / ("x" * 300), False)
+        (folder / "a.txt").write_text("> hi")
+        assert take(watcher, 1) == [folder / "a.txt"]

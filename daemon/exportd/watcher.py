@@ -95,9 +95,6 @@ class Settling:
                 del self._waiting[path]
                 yield path
 
-    def waiting(self) -> list[Path]:
-        return list(self._waiting)
-
     def _look(self, path: Path, waiting: _Waiting, now: float, wall: float) -> bool:
         try:
             status = path.lstat()
