@@ -403,6 +403,15 @@ def test_of_equally_short_exports_the_earlier_date_then_the_name_decides() -> No
     assert resolve([_fact("b.txt"), _fact("a.txt")], first_hash="x").conversation_id == "a"
 
 
+def test_the_session_s_own_id_comes_before_names_and_after_an_explicit_id() -> None:
+    own = replace(_fact("EXPORT-A.txt", 1), session_id="0199-ab")
+    found = resolve([own], first_hash="ab" * 32, lineage=("EXPORT-B.txt", "b"))
+    assert (found.conversation_id, found.confidence) == ("0199-ab", "certain")
+    assert "own id" in found.reason
+    given = replace(_fact("EXPORT-B.txt", 9), explicit_id="chosen")
+    assert resolve([own, given], first_hash="ab" * 32).conversation_id == "chosen"
+
+
 def test_an_explicit_id_comes_before_every_other_rule() -> None:
     exports = [_fact("EXPORT-A.txt", 1), _fact("EXPORT-B.txt", 9, explicit_id="My Id")]
     found = resolve(exports, first_hash="x", lineage=("A.txt", "other"))

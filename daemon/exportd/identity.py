@@ -148,6 +148,7 @@ class ExportFact:
     header: Mapping[str, Any] = field(default_factory=dict)
     explicit_id: str | None = None
     lineage: tuple[str, ...] = ()
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,10 @@ def resolve(
     for export in sorted(exports, key=_earliest):
         if export.explicit_id:
             return Resolution(safe_id(export.explicit_id), "given explicitly", "certain")
+    for export in sorted(exports, key=_earliest):
+        if export.session_id:
+            reason = f"the session's own id in {export.name}"
+            return Resolution(safe_id(export.session_id), reason, "certain")
     if lineage:
         name, conversation_id = lineage
         return Resolution(conversation_id, f"continues the export {name}", "high")

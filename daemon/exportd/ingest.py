@@ -51,6 +51,7 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         header=transcript.header,
         explicit_id=read.drop.explicit_id,
         lineage=transcript.lineage,
+        session_id=transcript.session_id,
     )
     head = head_hash(read.places)
     named = _named(fact, head) if _is_indexed(transcript) else None

@@ -105,6 +105,7 @@ class Transcript:
 
     ``lineage`` are the names in lines ``Conversation exported to: NAME``: earlier
     exports of the same conversation. ``flags`` name what was read with doubt.
+    ``session_id`` is the format's own name of the session, where it has one.
     """
 
     format: str
@@ -117,6 +118,7 @@ class Transcript:
     lineage: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,8 +159,8 @@ class Transaction:
         rows = self.rows(statement, **parameters)
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
-        for segment_id, name, count, modified_at, header, explicit_id, lineage in exports:
-            fact = ExportFact(name, count, modified_at, header, explicit_id, tuple(lineage))
+        for segment_id, name, count, modified_at, header, given, lineage, own in exports:
+            fact = ExportFact(name, count, modified_at, header, given, tuple(lineage), own)
             facts.setdefault(segment_id, []).append(fact)
         return [
             SegmentFact(

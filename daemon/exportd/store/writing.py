@@ -231,6 +231,7 @@ def _finish_export(
                 "header": dict(transcript.header),
                 "lineage": list(transcript.lineage),
                 "flags": list(transcript.flags),
+                "session_id": transcript.session_id,
                 "segment_reason": segment_reason,
             }
         ),

@@ -67,7 +67,8 @@ UPDATE exports SET name = %(name)s WHERE export_id = %(export_id)s;
 -- segment_exports --
 SELECT es.segment_id, e.name, es.message_count, e.modified_at,
        coalesce(e.metadata -> 'header', '{}'::jsonb) AS header, e.explicit_id,
-       coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage
+       coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage,
+       e.metadata ->> 'session_id' AS session_id
 FROM export_segments es
 JOIN exports e USING (export_id)
 WHERE es.segment_id = ANY(%(segment_ids)s)
