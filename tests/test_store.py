@@ -23,7 +23,7 @@ from exportd.store import Drop, Store, Transaction, connection_variables
 from exportd.store.queries import _all
 
 # Statements that PostgreSQL cannot explain; they are run for real below.
-UTILITY = {"defer_indices", "check_indices", "copy_messages"}
+UTILITY = {"defer_indices", "check_indices", "copy_messages", "snapshot"}
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_the_statements_that_cannot_be_explained_run(store: Store) -> None:
         tx.copy("copy_messages", [])
 
     store.run(work)
+    store.run(lambda tx: tx.execute("snapshot"))
 
 
 def test_a_connection_lost_in_a_transaction_leaves_nothing_of_it(

@@ -11,7 +11,7 @@ import click
 import structlog
 
 from . import __version__
-from .commands import check_config, db, migrate, run
+from .commands import check_config, db, export, migrate, run
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -19,6 +19,7 @@ from .errors import (
     ExportdError,
     FolderInUse,
     TransientError,
+    UnknownConversation,
 )
 from .log import configure
 
@@ -56,6 +57,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
 
 
 cli.add_command(run.command)
+cli.add_command(export.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)
@@ -70,17 +72,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = EX_USAGE
-    except ConfigurationError as error:
-        code = _fail("settings", error, EX_CONFIG)
-    except FolderInUse as error:
-        code = _fail("folder in use", error, EX_CANTCREAT)
-    except DatabaseUnavailable as error:
-        hint = "; see EXPORTD_DATABASE_URL" if "EXPORTD" not in str(error) else ""
-        code = _fail("try again later", DatabaseUnavailable(f"{error}{hint}"), EX_TEMPFAIL)
-    except TransientError as error:
-        code = _fail("try again later", error, EX_TEMPFAIL)
     except ExportdError as error:
-        code = _fail("error", error, EX_SOFTWARE)
+        code = _fail(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -91,8 +84,22 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(what: str, error: Exception, code: int) -> int:
-    lines = str(error).splitlines()
+# The first that an error is an instance of: how it is called, and the exit code.
+_ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
+    (ConfigurationError, "settings", EX_CONFIG),
+    (FolderInUse, "folder in use", EX_CANTCREAT),
+    (UnknownConversation, "unknown conversation", EX_USAGE),
+    (TransientError, "try again later", EX_TEMPFAIL),
+    (ExportdError, "error", EX_SOFTWARE),
+)
+
+
+def _fail(error: ExportdError) -> int:
+    what, code = next((w, c) for kind, w, c in _ERRORS if isinstance(error, kind))
+    told = str(error)
+    if isinstance(error, DatabaseUnavailable) and "EXPORTD" not in told:
+        told += "; see EXPORTD_DATABASE_URL"
+    lines = told.splitlines()
     text = lines[0] if len(lines) == 1 else "\n  " + "\n  ".join(lines)
     click.echo(f"exportd: {what}: {text}", err=True)
     return code

@@ -46,5 +46,9 @@ class ConfigurationError(ExportdError):
     """Settings, schema or folders make no sense; exit code 78 (sysexits EX_CONFIG)."""
 
 
+class UnknownConversation(ExportdError):
+    """No conversation, or more than one, has the name given; exit code 64 (EX_USAGE)."""
+
+
 class FolderInUse(ExportdError):
     """Another daemon holds the memory folder; exit code 73 (sysexits EX_CANTCREAT)."""

@@ -6,7 +6,7 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from psycopg2.extras import register_uuid
 from ..errors import DatabaseUnavailable
 from ..models import StoredConversation, Transcript
 from .border import StalePlan, translated
+from .dump import read_dump
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .rows import Attempt, Decision, Drop, Gathered, Residence
@@ -148,6 +149,27 @@ class Store:
         """A conversation with all its messages, or None when there is none."""
         return self.run(lambda tx: read_conversation(tx.rows, conversation_id))
 
+    def dump(
+        self, conversation_ids: Sequence[str] | None, take: Callable[[dict[str, Any]], object]
+    ) -> None:
+        """Hand every record of the canonical dump to ``take``, all of one moment."""
+
+        def work(tx: Transaction) -> None:
+            tx.execute("snapshot")
+            ids = None if conversation_ids is None else list(conversation_ids)
+            for record in read_dump(tx.rows, ids):
+                take(record)
+
+        self.run(work)
+
+    def conversation_ids(self) -> list[str]:
+        """All conversations, in the order of their ids."""
+        return [row[0] for row in self._fetch("dumped_conversations", conversation_ids=None)]
+
+    def conversations_named(self, name: str) -> list[str]:
+        """The conversation of this id, else those that have it as an alias."""
+        return [row[0] for row in self._fetch("conversation_named", name=name)]
+
     def total_messages(self) -> int:
         """All unique messages in storage."""
         return int(self._fetch("total_messages")[0][0])
@@ -159,11 +181,11 @@ class Store:
     def mark_told(self, memory_dir: str) -> None:
         self._execute("mark_told", memory_dir=memory_dir)
 
-    def _fetch(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        return self.run(lambda tx: tx.rows(name, **parameters))
+    def _fetch(self, statement: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self.run(lambda tx: tx.rows(statement, **parameters))
 
-    def _execute(self, name: str, **parameters: Any) -> None:
-        self.run(lambda tx: tx.execute(name, **parameters))
+    def _execute(self, statement: str, /, **parameters: Any) -> None:
+        self.run(lambda tx: tx.execute(statement, **parameters))
 
     @contextmanager
     def _connected(self) -> Iterator[connection]:

@@ -327,3 +327,53 @@ ORDER BY message_index;
 
 -- total_messages --
 SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;
+
+-- snapshot --
+-- What follows in this transaction sees one state of the database.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- dumped_conversations --
+SELECT conversation_id FROM conversations
+WHERE %(conversation_ids)s::text[] IS NULL OR conversation_id = ANY(%(conversation_ids)s)
+ORDER BY conversation_id COLLATE "C";
+
+-- dumped_conversation --
+SELECT total_messages, coalesce(metadata, '{}'::jsonb) FROM conversations
+WHERE conversation_id = %(conversation_id)s;
+
+-- dumped_segments --
+SELECT ordinal, first_index, message_count, starts_compacted, format
+FROM segments WHERE conversation_id = %(conversation_id)s
+ORDER BY ordinal;
+
+-- dumped_exports --
+SELECT s.ordinal, e.name, e.sha256, e.size_bytes, es.message_count, e.modified_at
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN exports e USING (export_id)
+WHERE s.conversation_id = %(conversation_id)s
+ORDER BY s.ordinal, es.message_count, e.name COLLATE "C", e.sha256;
+
+-- dumped_renderings --
+SELECT m.message_index, r.content_hash, r.content
+FROM messages m
+JOIN message_renderings r USING (message_id)
+WHERE m.conversation_id = %(conversation_id)s
+ORDER BY m.message_index, r.content_hash;
+
+-- dumped_messages --
+SELECT m.message_index, s.ordinal, m.role, m.kind, m.content, m.content_hash, m.source_id,
+       m.source_index, m.in_flight, m.occurred_at, coalesce(m.metadata, '{}'::jsonb)
+FROM messages m
+LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.conversation_id
+WHERE m.conversation_id = %(conversation_id)s
+ORDER BY m.message_index;
+
+-- conversation_named --
+-- By its id, else by another name it was seen under.
+SELECT conversation_id FROM conversations WHERE conversation_id = %(name)s
+UNION ALL
+(SELECT conversation_id FROM conversation_aliases
+ WHERE alias = %(name)s
+   AND NOT EXISTS (SELECT 1 FROM conversations WHERE conversation_id = %(name)s)
+ ORDER BY conversation_id);
