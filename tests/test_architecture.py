@@ -14,7 +14,7 @@ CORE = {
     "alignment", "anomalies", "errors", "fingerprint", "formats", "identity", "models",
     "placement", "render",
 }  # fmt: skip
-RIM = {"archive", "embedded", "intake", "statuslog", "store", "watcher"}
+RIM = {"archive", "embedded", "intake", "manifest", "statuslog", "store", "watcher"}
 # What a value-in, value-out module has no use for.
 IMPURE = {
     "datetime.now", "logging", "os", "pathlib", "psycopg2", "random", "socket", "structlog",
@@ -91,6 +91,6 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
         "log",
-        "pipeline", "service", "teller",
+        "pipeline", "residence", "service", "teller",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -433,10 +433,15 @@ def test_every_answer_says_why() -> None:
     assert parse_name("deck.txt").confidence == "low"
 
 
-def test_other_names_become_aliases() -> None:
-    names = ["EXPORT-A.txt", "2025-11-20-b.txt", "2025-11-20.txt"]
-    assert aliases(names, "a") == {"b": "name of the export 2025-11-20-b.txt"}
-    assert aliases([], "a") == {}
+def test_every_export_taken_alone_suggests_an_alias() -> None:
+    exports = [
+        replace(_fact("EXPORT-A.txt"), other_names=("2025-11-20-b.txt",)),
+        _fact("2025-11-20.txt", header={"cwd": "/a/mill"}),
+    ]
+    found = aliases(exports, "0" * 64)
+    assert set(found) == {"a", "b", "mill-00000000"}
+    assert found["b"] == "date and slug of the file name 2025-11-20-b.txt"
+    assert aliases([], "0" * 64) == {}
 
 
 def test_of_several_names_the_earlier_date_then_the_name_counts() -> None:

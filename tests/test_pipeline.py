@@ -20,6 +20,7 @@ from psycopg2.extensions import make_dsn
 from exportd.archive import Archive
 from exportd.folders import Folders
 from exportd.intake import Intake
+from exportd.manifest import Manifest
 from exportd.models import Fate, Report
 from exportd.pipeline import Pipeline
 from exportd.statuslog import StatusLog
@@ -38,7 +39,13 @@ class Road:
         self.intake = Intake(self.folders, 10_000_000)
         self.archive = Archive(self.folders)
         self.pipeline = Pipeline(
-            self.folders, self.intake, self.store, self.archive, max_attempts=3
+            self.folders,
+            self.intake,
+            self.store,
+            self.archive,
+            Manifest(self.folders.archive),
+            max_attempts=3,
+            sidecar_timeout_s=0.2,
         )
         log = StatusLog(self.folders.status_log, 1_000_000, 1)
         self.teller = Teller(self.folders, self.store, log)
@@ -55,7 +62,8 @@ class Road:
         return report
 
     def archived(self) -> dict[str, str]:
-        return {p.name: p.read_text() for p in self.folders.archive.iterdir()}
+        files = (p for p in self.folders.archive.iterdir() if p.name != "manifest.jsonl")
+        return {p.name: p.read_text() for p in files}
 
 
 @pytest.fixture

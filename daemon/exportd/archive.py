@@ -16,7 +16,13 @@ from datetime import datetime
 from pathlib import Path
 
 from .errors import DiskTrouble
-from .folders import Folders, fsync_directory, with_suffix_before_extension
+from .folders import (
+    SIDECAR,
+    Folders,
+    fsync_directory,
+    sidecar_of,
+    with_suffix_before_extension,
+)
 from .formats.text import printable
 
 _REASON_SUFFIX = ".reason.txt"
@@ -74,11 +80,16 @@ class Archive:
         return with_suffix_before_extension(path.name, claim_id.hex)
 
     def fail(self, path: Path, name: str, reason: str, now: datetime) -> None:
-        """Move a file to the dead letters as ``name``, with ``NAME.reason.txt``."""
+        """Move a file to the dead letters as ``name``, with ``NAME.reason.txt``.
+
+        Its sidecar goes along, as ``NAME.session``.
+        """
         failed = self._folders.failed
         try:
+            if os.path.lexists(sidecar := sidecar_of(path)):
+                _move(sidecar, failed / _with_end(name, SIDECAR), None)
             write_file(
-                failed / _reason_name(name),
+                failed / _with_end(name, _REASON_SUFFIX),
                 f"{printable(path.name)} could not be ingested.\n\n"
                 f"Why:  {printable(reason)}\n"
                 f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
@@ -107,10 +118,9 @@ def write_file(path: Path, text: str) -> None:
     fsync_directory(path.parent)
 
 
-def _reason_name(name: str) -> str:
-    """A long name leaves no room for the suffix: it is cut, its end stays."""
-    room = 255 - len(_REASON_SUFFIX)
-    return os.fsdecode(os.fsencode(name)[:room]) + _REASON_SUFFIX
+def _with_end(name: str, end: str) -> str:
+    """``name`` with ``end`` behind it; a long name is cut, so that there is room."""
+    return os.fsdecode(os.fsencode(name)[: 255 - len(end)]) + end
 
 
 def _holds(path: Path, sha256: str) -> bool:

@@ -12,6 +12,7 @@ from .errors import ConfigurationError, DiskTrouble
 # Names of files that other programs have not finished (FORMATS, HAZARDS 3).
 _EXTENSION_BYTES = 32  # what is longer is no extension
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+SIDECAR = ".session"  # NAME.session names the conversation that NAME belongs to
 UNFINISHED = (".part", ".partial", ".tmp", ".swp", ".crdownload", "~")
 
 
@@ -79,6 +80,16 @@ class Folders:
 def is_unfinished(name: str) -> bool:
     """Whether a name says that its file is hidden or not yet complete."""
     return name.startswith(".") or name.lower().endswith(UNFINISHED)
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a file only says which conversation the file beside it belongs to."""
+    return name.endswith(SIDECAR) and name != SIDECAR
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the sidecar of a file lies, if it has one."""
+    return path.with_name(path.name + SIDECAR)
 
 
 def with_suffix_before_extension(name: str, suffix: str) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
@@ -149,6 +149,8 @@ class ExportFact:
     explicit_id: str | None = None
     lineage: tuple[str, ...] = ()
     session_id: str | None = None
+    title: str | None = None
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +198,40 @@ def resolve(
     )
 
 
-def aliases(names: Iterable[str], conversation_id: str) -> dict[str, str]:
-    """Other ids that the names of a segment's exports suggest, each with why."""
-    named = {name: parse_name(name) for name in names}
-    ids = {
-        safe_id(found.project): f"name of the export {name}"
-        for name, found in named.items()
-        if found.project and not found.generic
+def redirected(found: Resolution, redirects: Mapping[str, str]) -> Resolution:
+    """Where people renamed or merged a conversation, what belongs to it goes along.
+
+    ``redirects`` maps ids to the ids that took their place; it has no circle.
+    """
+    conversation_id = found.conversation_id
+    while conversation_id in redirects:
+        conversation_id = redirects[conversation_id]
+    if conversation_id == found.conversation_id:
+        return found
+    reason = f"{found.conversation_id} was renamed or merged by hand; {found.reason}"
+    return Resolution(conversation_id, reason, "certain")
+
+
+def description(exports: Sequence[ExportFact], found: Resolution) -> dict[str, str]:
+    """What a conversation is described by: the earliest export of its first segment."""
+    earliest = min(exports, key=_earliest)
+    facts = {
+        "reason": found.reason,
+        "confidence": found.confidence,
+        "title": earliest.title,
+        "cwd": str(earliest.header.get("cwd") or ""),
     }
-    return {alias: why for alias, why in ids.items() if alias != conversation_id}
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def aliases(exports: Sequence[ExportFact], first_hash: str) -> dict[str, str]:
+    """The ids that a segment's exports suggest, each taken alone, and why."""
+    alone = [
+        resolve([replace(export, name=name)], first_hash=first_hash)
+        for export in exports
+        for name in sorted({export.name, *export.other_names})
+    ]
+    return {found.conversation_id: found.reason for found in alone}
 
 
 def first_name(names: Iterable[str]) -> str:

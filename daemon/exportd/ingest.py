@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import anomalies, identity
 from .fingerprint import compact
 from .formats.text import printable
 from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
-from .placement import (
-    NEW_SEGMENT,
-    Placement,
-    SegmentFact,
-    arrange,
-    head_hash,
-    place,
-    unchanged,
-)
-from .store import (
-    Attempt,
-    Decision,
-    Drop,
-    Gathered,
-    Residence,
-    Transaction,
-    relocate,
-    write,
-)
+from .placement import NEW_SEGMENT, Placement, SegmentFact, head_hash, place
+from .residence import follow, reside, resolve
+from .store import Attempt, Decision, Drop, Gathered, Transaction, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +36,7 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         explicit_id=read.drop.explicit_id,
         lineage=transcript.lineage,
         session_id=transcript.session_id,
+        title=transcript.title,
     )
     head = head_hash(read.places)
     named = _named(fact, head) if _is_indexed(transcript) else None
@@ -62,7 +47,7 @@ def ingest(tx: Transaction, read: Reading) -> Report:
     names = {fact.name}
     if placement.segment and decision.residence.left_id:
         names |= {export.name for export in placement.segment.exports}
-    return _report(read.drop, decision, _follow(tx, names))
+    return _report(read.drop, decision, follow(tx, names))
 
 
 def _decide(
@@ -81,9 +66,9 @@ def _decide(
         exports=(*(stored.exports if stored else ()), fact),
         head_hash=placement.head_hash,
     )
-    resolution = _resolve(tx, segment)
+    resolution = resolve(tx, segment)
     is_new = tx.ensure_conversation(resolution.conversation_id)
-    residence = _reside(tx, segment, resolution, placement)
+    residence = reside(tx, segment, resolution, placement)
     elapsed_s = time.monotonic() - read.started
     finding = anomalies.Finding(
         name=printable(read.drop.name),
@@ -111,87 +96,6 @@ def _decide(
     )
 
 
-def _resolve(tx: Transaction, segment: SegmentFact) -> identity.Resolution:
-    return identity.resolve(
-        segment.exports, first_hash=segment.head_hash or "", lineage=_lineage(tx, segment)
-    )
-
-
-def _reside(
-    tx: Transaction,
-    segment: SegmentFact,
-    resolution: identity.Resolution,
-    placement: Placement,
-) -> Residence:
-    """Lay the segment out in the conversation it belongs to, which is locked then."""
-    target = resolution.conversation_id
-    left_id = segment.conversation_id if segment.conversation_id not in ("", target) else None
-    touched = [target, *([left_id] if left_id else [])]
-    tx.lock(touched)
-    others = [o for o in tx.segments_of(touched) if o.segment_id != segment.segment_id]
-    slots, moves = arrange(placement, replace(segment, conversation_id=target), others)
-    return Residence(
-        resolution,
-        left_id,
-        tuple(slots),
-        tuple(moves),
-        identity.aliases([export.name for export in segment.exports], target),
-    )
-
-
-def recognise_again(tx: Transaction, drop: Drop, attempt: Attempt) -> set[str]:
-    """The same bytes under another name: their conversation may have to be named anew.
-
-    So that the order in which the names came does not matter. Returns the ids of all
-    conversations that changed by it.
-    """
-    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.DUPLICATE_FILE.value)
-    if drop.name == attempt.first_name:
-        return set()
-    if identity.first_name([drop.name, attempt.first_name]) == drop.name:
-        tx.execute("rename_export", export_id=attempt.export_id, name=drop.name)
-    changed: set[str] = set()
-    for segment in tx.segments_of_export(attempt.export_id):
-        changed |= _move_home(tx, segment)
-        for home in tx.segments_of_export(attempt.export_id):
-            tx.add_aliases(
-                identity.aliases([drop.name, attempt.first_name], home.conversation_id),
-                home.conversation_id,
-            )
-    return changed | _follow(tx, {drop.name, attempt.first_name})
-
-
-def _follow(tx: Transaction, names: set[str]) -> set[str]:
-    """Segments that mention one of these exports follow it into its conversation.
-
-    It may have arrived after them, or its segment may have moved. Returns the ids of
-    all conversations that changed by it. A segment moves once at most, so this ends.
-    """
-    changed: set[str] = set()
-    moved: set[int] = set()
-    while names:
-        mentioning = tx.segments_mentioning(sorted({"".join(name.split()) for name in names}))
-        names = set()
-        for segment in mentioning:
-            ids = _move_home(tx, segment) if segment.segment_id not in moved else set()
-            if ids:
-                moved.add(segment.segment_id)
-                changed |= ids
-                names |= {export.name for export in segment.exports}
-    return changed
-
-
-def _move_home(tx: Transaction, segment: SegmentFact) -> set[str]:
-    """Move a stored segment where it belongs now; the ids of both if it moved."""
-    resolution = _resolve(tx, segment)
-    if resolution.conversation_id == segment.conversation_id:
-        return set()
-    tx.ensure_conversation(resolution.conversation_id)
-    residence = _reside(tx, segment, resolution, unchanged(segment))
-    relocate(tx, residence, segment.segment_id)
-    return {segment.conversation_id, resolution.conversation_id}
-
-
 def _is_indexed(transcript: Transcript) -> bool:
     return all(message.source_index is not None for message in transcript.messages)
 
@@ -199,15 +103,6 @@ def _is_indexed(transcript: Transcript) -> bool:
 def _named(fact: identity.ExportFact, head: str | None) -> str:
     """Where indices count, an export that starts later is found by its name."""
     return identity.resolve([fact], first_hash=head or "").conversation_id
-
-
-def _lineage(tx: Transaction, segment: SegmentFact) -> tuple[str, str] | None:
-    """A known export that the segment's exports mention, if it is in one conversation."""
-    names = sorted({name for export in segment.exports for name in export.lineage})
-    named = tx.exports_named(names, segment.segment_id)
-    own_names = {"".join(export.name.split()) for export in segment.exports}
-    found = [(n, c) for n, c in named if "".join(n.split()) not in own_names]
-    return min(found) if len({conversation_id for _, conversation_id in found}) == 1 else None
 
 
 def _fate(plan: Plan) -> Fate:

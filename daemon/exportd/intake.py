@@ -11,15 +11,18 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import DiskTrouble, PermanentError, UnreadableFile
-from .folders import Folders, fsync_directory
+from .folders import SIDECAR, Folders, fsync_directory, is_sidecar, sidecar_of
+from .formats.text import printable
 
 _CHUNK_BYTES = 1 << 20
+_SIDECAR_BYTES = 4096
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
 
 # fcntl(2); not all of them have a name in Python's module.
@@ -64,12 +67,13 @@ class Intake:
         except OSError as error:
             raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
         try:
+            self._take_along(sidecar_of(path), place)
             path.rename(place / path.name)
         except FileNotFoundError:
-            place.rmdir()
+            self._give_back(place, path.parent)
             return None
         except OSError as error:
-            place.rmdir()
+            self._give_back(place, path.parent)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
         try:
             for folder in (place, self._folders.inflight, path.parent):
@@ -80,6 +84,18 @@ class Intake:
             raise DiskTrouble(f"{place}: cannot be made durable ({error.strerror})") from error
         return Claim(claim_id, place / path.name)
 
+    @staticmethod
+    def _take_along(sidecar: Path, place: Path) -> None:
+        with suppress(FileNotFoundError):
+            sidecar.rename(place / sidecar.name)
+
+    @staticmethod
+    def _give_back(place: Path, folder: Path) -> None:
+        """The file is gone, or stays: so its sidecar waits for it where it was."""
+        for sidecar in place.iterdir():
+            sidecar.rename(folder / sidecar.name)
+        place.rmdir()
+
     def sweep(self) -> Iterator[Claim]:
         """Claims that an earlier process left; empty ones are tidied away."""
         try:
@@ -89,10 +105,11 @@ class Intake:
             return
         for place in places:
             claim_id = _claim_id(place)
-            files = sorted(place.iterdir()) if claim_id and place.is_dir() else []
-            if claim_id and files:
+            if claim_id is None or not place.is_dir():
+                continue
+            if files := sorted(place.iterdir(), key=lambda path: is_sidecar(path.name)):
                 yield Claim(claim_id, files[0])
-            elif claim_id:
+            else:
                 place.rmdir()
 
     def read(self, claim: Claim) -> Content:
@@ -125,8 +142,14 @@ class Intake:
         """Whether the file is no longer what was read: somebody still had it open."""
         return _signature(claim.path.lstat()) != content.signature
 
+    def session_id(self, claim: Claim) -> str | None:
+        """The conversation that the file's sidecar names; None without a sidecar."""
+        sidecar = sidecar_of(claim.path)
+        return read_sidecar(sidecar) if os.path.lexists(sidecar) else None
+
     def forget(self, claim: Claim) -> None:
-        """Remove the empty place of a claim whose file has gone on."""
+        """Remove the place of a claim whose file has gone on, and the sidecar with it."""
+        sidecar_of(claim.path).unlink(missing_ok=True)
         claim.path.parent.rmdir()
 
     def _check_size(self, size_bytes: int) -> None:
@@ -135,6 +158,24 @@ class Intake:
                 f"the file has {size_bytes:,} bytes; expected at most "
                 f"{self._max_export_bytes:,} (setting max_export_bytes)"
             )
+
+
+def read_sidecar(path: Path) -> str:
+    """The conversation id in a file ``NAME.session``: its one line, as it was written."""
+    with _opened(path) as file:
+        raw = file.read(_SIDECAR_BYTES + 1)
+    try:
+        lines = raw.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        lines = []
+    told = [line.strip() for line in lines if line.strip()]
+    if len(told) != 1 or len(raw) > _SIDECAR_BYTES or "\x00" in told[0]:
+        raise PermanentError(
+            f"{printable(path.name)} should hold one line of text, the id of the conversation "
+            f"that {printable(path.name.removesuffix(SIDECAR))} belongs to; mend it and drop "
+            "both again"
+        )
+    return told[0]
 
 
 def _moment(seconds: float) -> datetime:

@@ -19,11 +19,13 @@ from . import formats
 from .archive import Archive
 from .errors import ExportdError, PermanentError, TransientError
 from .fingerprint import places
-from .folders import Folders
+from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
-from .ingest import Reading, ingest, recognise_again
-from .intake import Claim, Content, Intake
+from .ingest import Reading, ingest
+from .intake import Claim, Content, Intake, read_sidecar
+from .manifest import Manifest
 from .models import Fate, Report, Transcript
+from .residence import assign, recognise_again
 from .store import Attempt, Drop, Store
 
 log = structlog.get_logger()
@@ -38,14 +40,18 @@ class Pipeline:
         intake: Intake,
         store: Store,
         archive: Archive,
+        manifest: Manifest,
         *,
         max_attempts: int,
+        sidecar_timeout_s: float,
     ) -> None:
         self._folders = folders
         self._intake = intake
         self._store = store
         self._archive = archive
+        self._manifest = manifest
         self._max_attempts = max_attempts
+        self._sidecar_timeout_s = sidecar_timeout_s
         self._owed: list[int] = []
 
     def ingest(self, path: Path) -> Report | None:
@@ -55,10 +61,38 @@ class Pipeline:
         """
         try:
             self._store.ping()
+            if is_sidecar(path.name) and (report := self._assigned(path)):
+                return _logged(report)
             claim = self._intake.claim(path)
         except TransientError as error:
             return _logged(_deferred(escape(path.name), error))
         return self.resume(claim) if claim else None
+
+    def _assigned(self, path: Path) -> Report | None:
+        """A sidecar that came after its file: the file was dropped, and is told by name."""
+        try:
+            session_id = read_sidecar(path)
+        except (PermanentError, FileNotFoundError):
+            return None
+        name, memory_dir = escape(path.name.removesuffix(SIDECAR)), self._memory_dir
+        found = self._store.run(lambda tx: assign(tx, name, memory_dir, session_id))
+        if found is None:
+            if time.time() - path.lstat().st_ctime < self._sidecar_timeout_s:
+                raise TransientError(f"{printable(name)}, its export, has not come yet")
+            return None
+        self._manifest.append(_entry(found.sha256, name, found.modified_at, session_id))
+        path.unlink(missing_ok=True)
+        return Report(
+            escape(path.name),
+            Fate.UNCHANGED,
+            reason=f"it names the conversation of {name}, which was dropped before",
+            conversation_id=found.conversation_id,
+            also_changed=tuple(sorted(found.changed)),
+        )
+
+    @property
+    def _memory_dir(self) -> str:
+        return escape(str(self._folders.memory))
 
     def resume(self, claim: Claim) -> Report:
         """A claimed file to its fate; the sweep at start enters here."""
@@ -71,20 +105,24 @@ class Pipeline:
         return _logged(replace(report, duration_s=time.monotonic() - started))
 
     def _to_fate(self, claim: Claim) -> Report:
-        drop = Drop(claim.claim_id, escape(claim.name), escape(str(self._folders.memory)))
+        drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
         attempt: Attempt | None = None
         report: Report | None = None
         try:
             while True:
+                grown = attempt
                 self._wait_for_writer(claim)
                 content = self._intake.read(claim)
                 drop = replace(
                     drop,
+                    explicit_id=self._session_id(claim),
                     sha256=content.sha256,
                     size_bytes=len(content.raw),
                     modified_at=content.modified_at,
                 )
                 attempt = self._store.begin(drop)
+                if grown and grown.export_id != attempt.export_id:
+                    self._store.mark_grown(grown.export_id, drop.sha256)
                 report = self._stored(drop, content, attempt)
                 self._wait_for_writer(claim)
                 if not self._intake.changed(claim, content):
@@ -108,6 +146,15 @@ class Pipeline:
                 "report it, with the traceback from the log"
             )
             return self._dead_letter(claim, drop, attempt, reason, error)
+
+    def _session_id(self, claim: Claim) -> str | None:
+        if is_sidecar(claim.name):
+            raise PermanentError(
+                f"no file {printable(claim.name.removesuffix(SIDECAR))} was dropped that this "
+                "one could name the conversation of; drop both together"
+            )
+        session_id = self._intake.session_id(claim)
+        return escape(session_id) if session_id else None
 
     def _wait_for_writer(self, claim: Claim) -> None:
         """A file is read, and archived, only when nobody writes to it any more."""
@@ -161,6 +208,9 @@ class Pipeline:
     def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:
         """Step 9: the raw bytes move into the archive, byte for byte."""
         archived_as = unescape(attempt.archive_name) if attempt.archive_name else None
+        self._manifest.append(
+            _entry(drop.sha256, drop.name, drop.modified_at, drop.explicit_id)
+        )
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
         self._store.mark_archived(attempt.export_id, escape(name))
         self._intake.forget(claim)
@@ -194,6 +244,15 @@ class Pipeline:
         while self._owed:
             self._store.refund_attempt(self._owed[-1])
             self._owed.pop()
+
+
+def _entry(
+    sha256: str, name: str, modified_at: datetime, session_id: str | None
+) -> dict[str, str]:
+    """A drop as the archive's manifest has it; ``name`` with its escapes."""
+    entry = {"type": "drop", "sha256": sha256, "name": name}
+    entry["modified_at"] = modified_at.isoformat()
+    return {**entry, "session_id": session_id} if session_id else entry
 
 
 def _deferred(name: str, error: Exception) -> Report:

@@ -19,6 +19,7 @@ from .folders import Folders
 from .formats.text import escape, unescape
 from .intake import Intake, has_writer
 from .lifecycle import Database, database, held
+from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
 from .statuslog import StatusLog
@@ -68,7 +69,9 @@ class Service:
             self._intake,
             self._store,
             self._archive,
+            Manifest(folders.archive),
             max_attempts=settings.max_attempts,
+            sidecar_timeout_s=settings.empty_timeout,
         )
         status_log = StatusLog(
             folders.status_log, settings.status_log_max_bytes, settings.status_log_backups

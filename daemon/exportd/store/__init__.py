@@ -24,7 +24,7 @@ from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .rows import Attempt, Decision, Drop, Gathered, Residence
 from .transaction import Transaction
-from .writing import finish_empty, relocate, write
+from .writing import describe, finish_empty, relocate, write
 
 __all__ = [
     "Attempt",
@@ -35,6 +35,7 @@ __all__ = [
     "Store",
     "Transaction",
     "connection_variables",
+    "describe",
     "migrate",
     "pending",
     "relocate",
@@ -116,6 +117,10 @@ class Store:
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
         self._execute("mark_archived", export_id=export_id, archive_name=archive_name)
+
+    def mark_grown(self, export_id: int, sha256: str) -> None:
+        """The file grew after it was read: its bytes live on in another export."""
+        self._execute("mark_grown", export_id=export_id, sha256=sha256)
 
     def add_dead_letter(
         self,

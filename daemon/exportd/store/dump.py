@@ -25,7 +25,7 @@ def read_dump(rows: _Rows, conversation_ids: Sequence[str] | None) -> Iterator[d
 
 def _conversation(rows: _Rows, conversation_id: str) -> dict[str, Any]:
     total, metadata = rows("dumped_conversation", conversation_id=conversation_id)[0]
-    aliases = rows("conversation_aliases", conversation_id=conversation_id)
+    aliases = rows("dumped_aliases", conversation_id=conversation_id)
     exports: dict[int, list[dict[str, Any]]] = {}
     for ordinal, name, sha256, size_bytes, count, modified_at in rows(
         "dumped_exports", conversation_id=conversation_id

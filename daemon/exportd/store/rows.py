@@ -64,13 +64,16 @@ class Residence:
     """The conversation of a segment, and how it and its neighbours lie in there.
 
     ``left_id`` is the conversation that the segment leaves for it, None when it stays.
+    ``descriptions`` says of each conversation that is touched why it has its name, and
+    ``aliases`` which other ids its exports suggest, with the reasons.
     """
 
     resolution: Resolution
     left_id: str | None
     slots: tuple[Slot, ...]
     moves: tuple[Move, ...]
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, Mapping[str, str]]
+    descriptions: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

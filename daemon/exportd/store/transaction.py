@@ -136,15 +136,23 @@ class Transaction:
         """Segments with an export that says it continues one of ``names``."""
         return self._segments("segments_mentioning", names=list(names))
 
+    def segments(self, segment_ids: Sequence[int]) -> list[SegmentFact]:
+        return self._segments("segments", segment_ids=list(segment_ids))
+
     def segments_of_export(self, export_id: int) -> list[SegmentFact]:
         return self._segments("segments_of_export", export_id=export_id)
 
-    def add_aliases(self, aliases: Mapping[str, str], conversation_id: str) -> None:
-        """Other names of a conversation, each with the reason."""
-        for alias, reason in aliases.items():
-            self.execute(
-                "add_alias", alias=alias, conversation_id=conversation_id, reason=reason
-            )
+    def redirects(self) -> dict[str, str]:
+        """Ids of conversations that people renamed or merged, each with what it became."""
+        return {str(source): str(target) for source, target in self.rows("redirects")}
+
+    def set_aliases(self, conversation_id: str, aliases: Mapping[str, str]) -> None:
+        """Other names of a conversation, each with the reason; others become former."""
+        names, reasons = list(aliases), list(aliases.values())
+        self.execute("retire_aliases", conversation_id=conversation_id, aliases=names)
+        self.execute(
+            "add_aliases", conversation_id=conversation_id, aliases=names, reasons=reasons
+        )
 
     def exports_named(
         self, names: Sequence[str], segment_id: int | None
@@ -159,8 +167,19 @@ class Transaction:
         rows = self.rows(statement, **parameters)
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
-        for segment_id, name, count, modified_at, header, given, lineage, own in exports:
-            fact = ExportFact(name, count, modified_at, header, given, tuple(lineage), own)
+        for segment_id, name, count, modified_at, header, given, lineage, *more in exports:
+            session_id, title, names = more
+            fact = ExportFact(
+                name,
+                count,
+                modified_at,
+                header,
+                given,
+                tuple(lineage),
+                session_id,
+                title,
+                tuple(names),
+            )
             facts.setdefault(segment_id, []).append(fact)
         return [
             SegmentFact(

@@ -66,8 +66,8 @@ def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
     conversation_ids = sorted({slot.conversation_id for slot in residence.slots})
     tx.execute("count_conversation", conversation_ids=conversation_ids)
     tx.execute("set_watermarks", conversation_ids=conversation_ids)
+    describe(tx, residence)
     target, left_id = residence.resolution, residence.left_id
-    names = dict(residence.aliases)
     if left_id is not None:
         tx.execute(
             "move_history", segment_id=segment_id, conversation_id=target.conversation_id
@@ -75,9 +75,16 @@ def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
         if left_id not in conversation_ids:
             tx.execute("move_aliases", conversation_id=target.conversation_id, left_id=left_id)
             tx.execute("delete_conversation", conversation_id=left_id)
-            names[left_id] = f"its former id: {target.reason}"
-    tx.add_aliases(names, target.conversation_id)
-    tx.execute("drop_own_alias", conversation_id=target.conversation_id)
+
+
+def describe(tx: Transaction, residence: Residence) -> None:
+    """Why the conversations have their names, and their aliases, where that changed."""
+    for conversation_id, aliases in residence.aliases.items():
+        tx.set_aliases(conversation_id, aliases)
+    for conversation_id, facts in residence.descriptions.items():
+        tx.execute(
+            "describe_conversation", conversation_id=conversation_id, metadata=Json(dict(facts))
+        )
 
 
 def _own_slot(decision: Decision) -> Slot:
@@ -169,8 +176,6 @@ def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
 def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
     transcript, plan = decision.transcript, decision.placement.plan
     target = decision.residence.resolution
-    if _own_slot(decision).ordinal == 0:
-        _describe(tx, decision)
     tx.execute(
         "log_deduplication",
         conversation_id=target.conversation_id,
@@ -186,21 +191,6 @@ def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
         _add_anomaly(tx, anomaly, target.conversation_id, decision.export_id, segment_id)
     _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
     tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
-
-
-def _describe(tx: Transaction, decision: Decision) -> None:
-    """Why the conversation has its name: its first segment says so."""
-    target, transcript = decision.residence.resolution, decision.transcript
-    facts = {"reason": target.reason, "confidence": target.confidence}
-    if transcript.title:
-        facts["title"] = transcript.title
-    if transcript.cwd:
-        facts["cwd"] = transcript.cwd
-    tx.execute(
-        "describe_conversation",
-        conversation_id=target.conversation_id,
-        metadata=Json(facts),
-    )
 
 
 def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transcript) -> None:
@@ -232,6 +222,7 @@ def _finish_export(
                 "lineage": list(transcript.lineage),
                 "flags": list(transcript.flags),
                 "session_id": transcript.session_id,
+                "title": transcript.title,
                 "segment_reason": segment_reason,
             }
         ),

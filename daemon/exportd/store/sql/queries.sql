@@ -16,7 +16,8 @@ SELECT pg_advisory_lock(7305810137);
 INSERT INTO exports (sha256, size_bytes, name, modified_at, explicit_id, attempts)
 VALUES (%(sha256)s, %(size_bytes)s, %(name)s, %(modified_at)s, %(explicit_id)s, 1)
 ON CONFLICT (sha256) DO UPDATE
-SET attempts = exports.attempts + (exports.state <> 'ingested')::int
+SET attempts = exports.attempts + (exports.state <> 'ingested')::int,
+    explicit_id = coalesce(excluded.explicit_id, exports.explicit_id)
 RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name;
 
 -- begin_drop --
@@ -54,6 +55,10 @@ JOIN segments s USING (segment_id)
 WHERE e.metadata -> 'lineage' ?| %(names)s
 ORDER BY s.segment_id;
 
+-- segments --
+SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
+FROM segments s WHERE s.segment_id = ANY(%(segment_ids)s);
+
 -- segments_of_export --
 SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
 FROM export_segments es
@@ -61,14 +66,32 @@ JOIN segments s USING (segment_id)
 WHERE es.export_id = %(export_id)s
 ORDER BY s.segment_id;
 
--- rename_export --
-UPDATE exports SET name = %(name)s WHERE export_id = %(export_id)s;
+-- recognise_export --
+-- Of several names and times of the same bytes the earliest counts, in any order.
+UPDATE exports SET name = %(name)s, modified_at = least(modified_at, %(modified_at)s)
+WHERE export_id = %(export_id)s
+  AND (name <> %(name)s OR modified_at > %(modified_at)s);
+
+-- assign_export --
+-- The export that was dropped last under this name belongs to this conversation.
+UPDATE exports SET explicit_id = %(explicit_id)s
+WHERE export_id = (
+    SELECT d.export_id FROM drops d
+    WHERE d.original_name = %(name)s AND d.memory_dir = %(memory_dir)s
+      AND d.export_id IS NOT NULL
+    ORDER BY d.drop_id DESC LIMIT 1)
+RETURNING export_id, sha256, modified_at;
+
+-- redirects --
+SELECT from_id, into_id FROM overrides WHERE undone_at IS NULL AND operation <> 'split';
 
 -- segment_exports --
 SELECT es.segment_id, e.name, es.message_count, e.modified_at,
        coalesce(e.metadata -> 'header', '{}'::jsonb) AS header, e.explicit_id,
        coalesce(e.metadata -> 'lineage', '[]'::jsonb) AS lineage,
-       e.metadata ->> 'session_id' AS session_id
+       e.metadata ->> 'session_id' AS session_id, e.metadata ->> 'title' AS title,
+       ARRAY(SELECT DISTINCT d.original_name FROM drops d
+             WHERE d.export_id = e.export_id AND d.original_name <> e.name) AS other_names
 FROM export_segments es
 JOIN exports e USING (export_id)
 WHERE es.segment_id = ANY(%(segment_ids)s)
@@ -190,8 +213,8 @@ SET total_messages = coalesce(
 WHERE c.conversation_id = ANY(%(conversation_ids)s);
 
 -- describe_conversation --
-UPDATE conversations SET metadata = coalesce(metadata, '{}'::jsonb) || %(metadata)s
-WHERE conversation_id = %(conversation_id)s;
+UPDATE conversations SET metadata = %(metadata)s
+WHERE conversation_id = %(conversation_id)s AND metadata IS DISTINCT FROM %(metadata)s;
 
 -- set_watermarks --
 INSERT INTO watermarks (conversation_id, highest_index)
@@ -209,9 +232,11 @@ UPDATE anomalies SET conversation_id = %(conversation_id)s
 WHERE segment_id = %(segment_id)s;
 
 -- move_aliases --
-INSERT INTO conversation_aliases (alias, conversation_id, reason)
-SELECT alias, %(conversation_id)s, reason FROM conversation_aliases
+INSERT INTO conversation_aliases (alias, conversation_id, reason, former)
+SELECT alias, %(conversation_id)s, reason, TRUE FROM conversation_aliases
 WHERE conversation_id = %(left_id)s AND alias <> %(conversation_id)s
+UNION ALL
+SELECT %(left_id)s, %(conversation_id)s, 'its former id', TRUE
 ON CONFLICT DO NOTHING;
 
 -- delete_conversation --
@@ -226,14 +251,18 @@ INSERT INTO deduplication_log (conversation_id, operation, messages_processed,
 VALUES (%(conversation_id)s, 'process_export', %(processed)s, %(duplicates)s, %(savings_pct)s,
         %(processing_time_ms)s, %(metadata)s, %(export_id)s, %(segment_id)s);
 
--- add_alias --
-INSERT INTO conversation_aliases (alias, conversation_id, reason)
-VALUES (%(alias)s, %(conversation_id)s, %(reason)s)
-ON CONFLICT DO NOTHING;
+-- retire_aliases --
+UPDATE conversation_aliases SET former = TRUE
+WHERE conversation_id = %(conversation_id)s AND NOT former AND alias <> ALL(%(aliases)s);
 
--- drop_own_alias --
-DELETE FROM conversation_aliases
-WHERE conversation_id = %(conversation_id)s AND alias = conversation_id;
+-- add_aliases --
+INSERT INTO conversation_aliases (alias, conversation_id, reason)
+SELECT alias, %(conversation_id)s, reason
+FROM unnest(%(aliases)s::text[], %(reasons)s::text[]) AS a (alias, reason)
+WHERE alias <> %(conversation_id)s
+ON CONFLICT (alias, conversation_id) DO UPDATE
+SET former = FALSE, reason = excluded.reason
+WHERE conversation_aliases.former OR conversation_aliases.reason <> excluded.reason;
 
 -- add_anomaly --
 INSERT INTO anomalies (conversation_id, export_id, segment_id, kind, severity, message, metadata)
@@ -256,6 +285,12 @@ UPDATE drops SET outcome = %(outcome)s WHERE claim_id = %(claim_id)s;
 
 -- mark_archived --
 UPDATE exports SET archive_name = %(archive_name)s, archived_at = CURRENT_TIMESTAMP
+WHERE export_id = %(export_id)s;
+
+-- mark_grown --
+UPDATE exports
+SET metadata = coalesce(metadata, '{}'::jsonb)
+               || jsonb_build_object('grown_into', %(sha256)s::text)
 WHERE export_id = %(export_id)s;
 
 -- unarchived --
@@ -307,7 +342,11 @@ WHERE c.conversation_id = %(conversation_id)s;
 
 -- conversation_aliases --
 SELECT alias FROM conversation_aliases
-WHERE conversation_id = %(conversation_id)s ORDER BY alias;
+WHERE conversation_id = %(conversation_id)s ORDER BY alias COLLATE "C";
+
+-- dumped_aliases --
+SELECT alias FROM conversation_aliases
+WHERE conversation_id = %(conversation_id)s AND NOT former ORDER BY alias COLLATE "C";
 
 -- conversation_parts --
 SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted,

@@ -1,0 +1,3 @@
+DROP TABLE overrides;
+
+ALTER TABLE conversation_aliases DROP COLUMN former;
