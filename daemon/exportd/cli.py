@@ -11,7 +11,7 @@ import click
 import structlog
 
 from . import __version__
-from .commands import check_config, db, export, migrate, run
+from .commands import check_config, db, export, ingest, migrate, run
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -57,6 +57,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
 
 
 cli.add_command(run.command)
+cli.add_command(ingest.command)
 cli.add_command(export.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)

@@ -173,9 +173,17 @@ FROM STDIN;
 
 -- keep_renderings --
 INSERT INTO message_renderings (message_id, content_hash, content, export_id)
-SELECT * FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
-                     %(export_ids)s::bigint[])
-ON CONFLICT DO NOTHING;
+SELECT DISTINCT ON (message_id, content_hash) *
+FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
+            %(export_ids)s::bigint[]) AS r (message_id, content_hash, content, export_id)
+ON CONFLICT (message_id, content_hash) DO UPDATE
+-- Equal but for whitespace: fewer lines, then the greater text, in any order of arrival.
+SET content = excluded.content, export_id = excluded.export_id
+WHERE (length(replace(excluded.content, E'\n', '')) - length(excluded.content),
+       excluded.content COLLATE "C")
+    > (length(replace(message_renderings.content, E'\n', ''))
+           - length(message_renderings.content),
+       message_renderings.content COLLATE "C");
 
 -- keep_contents --
 -- "Running…" is a placeholder and no rendering: it would make different results look alike.

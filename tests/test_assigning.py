@@ -1,0 +1,161 @@
+"""People say where an export belongs: a sidecar, or ``exportd ingest --session-id``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, Command, rows, wait_until
+from test_pipeline import Road, another, road, talk
+
+from exportd.models import Fate
+
+__all__ = ["another", "road"]
+
+FIRST = (EXAMPLES / "2026-01-12-EXPORT-GARDEN-PLANNER.txt").read_text()
+GROWN = (EXAMPLES / "2026-01-13-EXPORT-GARDEN-PLANNER.txt").read_text()
+
+
+def assigned(road: Road, name: str, text: str, session: str | bytes) -> None:
+    sidecar = road.folders.exports / f"{name}.session"
+    sidecar.write_bytes(session if isinstance(session, bytes) else session.encode())
+    road.drop(name, text)
+
+
+def homes(road: Road) -> dict[str, int]:
+    return dict(rows(road.url, "SELECT conversation_id, total_messages FROM conversations"))
+
+
+def manifest(road: Road) -> list[dict[str, str]]:
+    text = (road.folders.archive / "manifest.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_sidecar_names_the_conversation_and_goes_away(road: Road) -> None:
+    assigned(road, "EXPORT-A.txt", FIRST, "My Garden\n")
+    assert homes(road) == {"my-garden": 13}
+    assert list(road.folders.exports.iterdir()) == []
+    assert list(road.folders.inflight.iterdir()) == []
+    assert [entry["session_id"] for entry in manifest(road)] == ["My Garden"]
+
+
+def test_later_exports_of_an_assigned_session_stay_with_it(road: Road) -> None:
+    assigned(road, "EXPORT-A.txt", FIRST, "garden")
+    road.drop("EXPORT-B.txt", GROWN)
+    assert homes(road) == {"garden": 21}
+
+
+def test_a_sidecar_that_comes_after_its_file_moves_it(road: Road) -> None:
+    road.drop("EXPORT-A.txt", FIRST)
+    sidecar = road.folders.exports / "EXPORT-A.txt.session"
+    sidecar.write_text("garden")
+    report = road.pipeline.ingest(sidecar)
+    assert report is not None
+    assert (report.fate, report.conversation_id) == (Fate.UNCHANGED, "garden")
+    assert set(report.also_changed) == {"a", "garden"}
+    assert homes(road) == {"garden": 13}
+    assert not sidecar.exists()
+    assert manifest(road)[-1]["session_id"] == "garden"
+
+
+def test_the_same_bytes_dropped_again_with_a_sidecar_move(road: Road) -> None:
+    road.drop("EXPORT-A.txt", FIRST)
+    assigned(road, "EXPORT-A.txt", FIRST, "garden")
+    assert homes(road) == {"garden": 13}
+
+
+def test_a_sidecar_waits_for_its_file_and_is_a_dead_letter_when_none_comes(
+    road: Road,
+) -> None:
+    sidecar = road.folders.exports / "EXPORT-A.txt.session"
+    sidecar.write_text("garden")
+    waiting = road.pipeline.ingest(sidecar)
+    assert waiting is not None
+    assert waiting.fate is Fate.DEFERRED
+    assert sidecar.exists()
+    while waiting.fate is Fate.DEFERRED:
+        waiting = road.pipeline.ingest(sidecar)
+        assert waiting is not None
+    assert waiting.fate is Fate.DEAD_LETTER
+    assert "drop both together" in waiting.reason
+    assert (road.folders.failed / "EXPORT-A.txt.session").read_text() == "garden"
+
+
+@pytest.mark.parametrize("session", [b"", b"a\nb\n", b"\xff\xfe", b"x" * 5000, b"a\x00b"])
+def test_a_sidecar_that_says_nothing_clear_sets_both_aside(road: Road, session: bytes) -> None:
+    assigned(road, "EXPORT-A.txt", FIRST, session)
+    assert homes(road) == {}
+    failed = {path.name for path in road.folders.failed.iterdir()}
+    assert failed == {"EXPORT-A.txt", "EXPORT-A.txt.session", "EXPORT-A.txt.reason.txt"}
+    assert "one line of text" in (road.folders.failed / "EXPORT-A.txt.reason.txt").read_text()
+
+
+@pytest.mark.parametrize("session", ["../../etc/passwd", "a/b", "..", "🌱", "x" * 300])
+def test_no_given_id_leaves_the_folder(road: Road, session: str) -> None:
+    assigned(road, "EXPORT-A.txt", FIRST, session)
+    (conversation_id,) = homes(road)
+    files = [path.relative_to(road.folders.sessions) for path in _files(road.folders.sessions)]
+    assert files == [Path(f"{conversation_id}.md")]
+    assert not set("/\\") & set(conversation_id)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_claim_that_was_killed_gives_the_sidecar_to_its_file(road: Road) -> None:
+    path = road.folders.exports / "EXPORT-A.txt"
+    path.write_text(FIRST)
+    (road.folders.exports / "EXPORT-A.txt.session").write_text("garden")
+    assert road.intake.claim(path) is not None  # and here the process was killed
+    for claim in road.intake.sweep():
+        assert road.pipeline.resume(claim).fate is Fate.INGESTED
+    assert homes(road) == {"garden": 13}
+
+
+def test_the_same_bytes_with_an_earlier_time_or_name_lay_segments_out_anew(
+    another: Callable[[], Road],
+) -> None:
+    dumps = []
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        road = another()
+        drops = [
+            ("EXPORT-A.txt", talk("one", "1", "why", "so"), 2_000_000_000),
+            ("a.txt", talk("two", "2", "why", "so"), 1_900_000_000),
+            ("a.txt", talk("one", "1", "why", "so"), 1_800_000_000),
+        ]
+        for number in order:
+            name, text, modified_at = drops[number]
+            path = road.folders.exports / name
+            path.write_text(text)
+            os.utime(path, (modified_at, modified_at))
+            road.pipeline.ingest(path)
+        dumps.append(rows(road.url, "SELECT message_index, content FROM messages ORDER BY 1"))
+    assert dumps[0] == dumps[1] == dumps[2]
+    assert dumps[0][0] == (0, "one")
+
+
+def test_ingest_copies_files_and_assigns_them(exportd: Command, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text(FIRST)
+    done = exportd("ingest", str(file), "--session-id", "garden")
+    assert done.returncode == 0, done.stderr
+    assert "Session: garden" in done.stdout
+    assert file.exists()
+    assert (exportd.memory_dir / "exports-archive" / "notes.txt").read_text() == FIRST
+    again = exportd("ingest", str(tmp_path / "nothing.txt"))
+    assert again.returncode == 64
+
+
+def test_ingest_hands_over_to_a_daemon_that_works(exportd: Command, tmp_path: Path) -> None:
+    file = tmp_path / "EXPORT-A.txt"
+    file.write_text(FIRST)
+    with exportd.running():
+        done = exportd("ingest", str(file), "--session-id", "garden")
+        assert done.returncode == 0, done.stderr
+        assert "handed to the daemon" in done.stdout
+        session = exportd.memory_dir / "sessions" / "garden.md"
+        wait_until(session.exists)
