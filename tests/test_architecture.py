@@ -12,7 +12,7 @@ import exportd
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alignment", "anomalies", "errors", "fingerprint", "formats", "identity", "models",
-    "placement", "render",
+    "placement", "render", "suggestions",
 }  # fmt: skip
 RIM = {"archive", "embedded", "intake", "manifest", "statuslog", "store", "watcher"}
 # What a value-in, value-out module has no use for.
@@ -91,6 +91,6 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
         "log",
-        "pipeline", "residence", "service", "teller",
+        "pipeline", "residence", "service", "sessions", "waits", "teller",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

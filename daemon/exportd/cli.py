@@ -11,15 +11,15 @@ import click
 import structlog
 
 from . import __version__
-from .commands import check_config, db, export, ingest, migrate, run
+from .commands import check_config, db, export, ingest, migrate, run, sessions
 from .config import load
 from .errors import (
     ConfigurationError,
     DatabaseUnavailable,
     ExportdError,
     FolderInUse,
+    RefusedRequest,
     TransientError,
-    UnknownConversation,
 )
 from .log import configure
 
@@ -59,6 +59,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
 cli.add_command(run.command)
 cli.add_command(ingest.command)
 cli.add_command(export.command)
+cli.add_command(sessions.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)
@@ -89,7 +90,7 @@ def main() -> None:
 _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
     (ConfigurationError, "settings", EX_CONFIG),
     (FolderInUse, "folder in use", EX_CANTCREAT),
-    (UnknownConversation, "unknown conversation", EX_USAGE),
+    (RefusedRequest, "refused", EX_USAGE),
     (TransientError, "try again later", EX_TEMPFAIL),
     (ExportdError, "error", EX_SOFTWARE),
 )

@@ -46,8 +46,12 @@ class ConfigurationError(ExportdError):
     """Settings, schema or folders make no sense; exit code 78 (sysexits EX_CONFIG)."""
 
 
-class UnknownConversation(ExportdError):
-    """No conversation, or more than one, has the name given; exit code 64 (EX_USAGE)."""
+class RefusedRequest(ExportdError):
+    """What a person asked for cannot be done as asked; exit code 64 (EX_USAGE)."""
+
+
+class UnknownConversation(RefusedRequest):
+    """No conversation, or more than one, has the name given."""
 
 
 class FolderInUse(ExportdError):

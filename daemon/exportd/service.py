@@ -22,9 +22,11 @@ from .lifecycle import Database, database, held
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
+from .sessions import write_down
 from .statuslog import StatusLog
 from .store import Store, migrate, pending
 from .teller import Teller
+from .waits import Waits, growing
 from .watcher import Settling, Watcher, scan
 
 log = structlog.get_logger()
@@ -34,8 +36,6 @@ EX_TEMPFAIL = 75
 
 # While files keep coming, people are told at least this often.
 TELL_EVERY_S = 5.0
-
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
 @contextmanager
@@ -64,12 +64,13 @@ class Service:
         self._store = Store(found.url)
         self._intake = Intake(folders, settings.max_export_bytes)
         self._archive = Archive(folders)
+        self._manifest = Manifest(folders.archive)
         self._pipeline = Pipeline(
             folders,
             self._intake,
             self._store,
             self._archive,
-            Manifest(folders.archive),
+            self._manifest,
             max_attempts=settings.max_attempts,
             sidecar_timeout_s=settings.empty_timeout,
         )
@@ -78,7 +79,7 @@ class Service:
         )
         self._teller = Teller(folders, self._store, status_log)
         self._settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
-        self._waits = _Waits()
+        self._waits = Waits()
         self._told_deferred: set[tuple[str, str]] = set()
 
     # -- exportd run -------------------------------------------------------------
@@ -161,7 +162,7 @@ class Service:
 
     def _wait_for_database(self, ready: Callable[[], None]) -> None:
         """Return when ``ready`` succeeds, or a signal comes; nothing is claimed before."""
-        for wait_s in _growing():
+        for wait_s in growing():
             try:
                 ready()
             except DatabaseUnavailable as error:
@@ -192,6 +193,7 @@ class Service:
         ):
             if found := self._archive.find(unescape(name), sha256):
                 self._store.mark_archived(export_id, escape(found))
+        write_down(self._store, self._manifest)
         self._teller.take_up()
 
     def _answers(self) -> bool:
@@ -267,36 +269,6 @@ class Service:
             else:
                 reason = why
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
-
-
-class _Waits:
-    """When to try again what was deferred: soon, then ever later."""
-
-    def __init__(self) -> None:
-        self._waits = _growing()
-        self._at: float | None = None
-
-    def begin(self) -> None:
-        if self._at is None:
-            self._at = time.monotonic() + next(self._waits)
-
-    def due(self) -> bool:
-        return self._at is not None and time.monotonic() >= self._at
-
-    def end(self) -> None:
-        self._at = None
-
-    def start_short(self) -> None:
-        """Something succeeded: the next wait is a short one again."""
-        self._waits = _growing()
-
-
-def _growing() -> Iterator[float]:
-    """Ever longer waits, in seconds, without end."""
-    wait_s = _FIRST_WAIT_S
-    while True:
-        yield wait_s
-        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
 
 def _is_deferred(report: Report | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -47,6 +48,10 @@ class Teller:
         self._reports.append(report)
         self._changed |= {report.conversation_id or "", *report.also_changed} - {""}
         return report
+
+    def add_changed(self, conversation_ids: Iterable[str]) -> None:
+        """Note conversations that changed without a drop: their session files follow."""
+        self._changed |= set(conversation_ids)
 
     @property
     def is_behind(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg2.extensions import cursor
+from psycopg2.extras import Json
 
 from ..identity import ExportFact
 from ..models import Fate, Kind, Place, Role, Severity
@@ -34,6 +35,11 @@ class Transaction:
     def copy(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Send rows to a named COPY statement."""
         self._cursor.copy_expert(query(statement), copy_text(rows))
+
+    @staticmethod
+    def json(value: Mapping[str, Any]) -> object:
+        """A parameter of type jsonb."""
+        return Json(dict(value))
 
     # -- a drop arrives ----------------------------------------------------------
 

@@ -82,6 +82,49 @@ WHERE export_id = (
     ORDER BY d.drop_id DESC LIMIT 1)
 RETURNING export_id, sha256, modified_at;
 
+-- exports_of_segments --
+SELECT e.sha256, e.explicit_id
+FROM export_segments es
+JOIN exports e USING (export_id)
+WHERE es.segment_id = ANY(%(segment_ids)s);
+
+-- assign_exports --
+UPDATE exports SET explicit_id = %(explicit_id)s WHERE sha256 = ANY(%(sha256s)s);
+
+-- add_override --
+INSERT INTO overrides (uuid, operation, from_id, into_id, exports, made_by)
+VALUES (%(uuid)s, %(operation)s, %(from_id)s, %(into_id)s, %(exports)s, %(made_by)s)
+RETURNING override_id, uuid, operation, from_id, into_id, exports, made_by, created_at, undone_at;
+
+-- overrides --
+SELECT override_id, uuid, operation, from_id, into_id, exports, made_by, created_at, undone_at
+FROM overrides ORDER BY override_id;
+
+-- unwritten_overrides --
+SELECT override_id, uuid, operation, from_id, into_id, exports, made_by, created_at, undone_at
+FROM overrides WHERE written_at IS NULL ORDER BY override_id;
+
+-- mark_override_written --
+UPDATE overrides SET written_at = CURRENT_TIMESTAMP WHERE override_id = %(override_id)s;
+
+-- undo_override --
+UPDATE overrides SET undone_at = CURRENT_TIMESTAMP, written_at = NULL
+WHERE override_id = %(override_id)s;
+
+-- later_splits --
+SELECT override_id FROM overrides
+WHERE override_id > %(override_id)s AND undone_at IS NULL AND exports ?| %(sha256s)s
+ORDER BY override_id DESC;
+
+-- exports_seen --
+SELECT s.conversation_id, s.ordinal, e.name,
+       coalesce(e.metadata -> 'header' ->> 'cwd', '') AS cwd, s.starts_compacted,
+       e.modified_at
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN exports e USING (export_id)
+ORDER BY s.conversation_id, s.ordinal, e.name;
+
 -- redirects --
 SELECT from_id, into_id FROM overrides WHERE undone_at IS NULL AND operation <> 'split';
 
