@@ -91,6 +91,6 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
         "log",
-        "pipeline", "residence", "service", "sessions", "waits", "teller",
+        "pipeline", "reindex", "residence", "service", "sessions", "waits", "teller",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

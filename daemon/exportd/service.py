@@ -16,6 +16,7 @@ from .archive import Archive
 from .config import Settings
 from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
+from .formats import FORMATS
 from .formats.text import escape, unescape
 from .intake import Intake, has_writer
 from .lifecycle import Database, database, held
@@ -194,6 +195,8 @@ class Service:
             if found := self._archive.find(unescape(name), sha256):
                 self._store.mark_archived(export_id, escape(found))
         write_down(self._store, self._manifest)
+        if outdated := self._store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):
+            log.warning("store.outdated", exports=outdated, run="exportd reindex")
         self._teller.take_up()
 
     def _answers(self) -> bool:

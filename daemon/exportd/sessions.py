@@ -109,6 +109,23 @@ def history(tx: Transaction) -> list[Override]:
     return [_override(row) for row in tx.rows("overrides")]
 
 
+def replay(tx: Transaction, record: Mapping[str, Any]) -> None:
+    """Carry out a decision that was written down, in a store that is built anew."""
+    facts = {name: record[name] for name in _RECORD}
+    tx.execute("replay_override", **{**facts, "exports": tx.json(record["exports"])})
+    if record["undone_at"] is not None:
+        return
+    if record["operation"] == "split":
+        sha256s = list(record["exports"])
+        tx.execute("assign_exports", sha256s=sha256s, explicit_id=record["into_id"])
+        rehome(tx, tx.segments_of_contents(sha256s))
+    else:
+        _settled(tx, record["from_id"])
+
+
+_RECORD = ("uuid", "operation", "from_id", "into_id", "made_by", "created_at", "undone_at")
+
+
 def _redirect(
     tx: Transaction, operation: str, source: str, into_id: str, made_by: str
 ) -> Change:
@@ -214,7 +231,10 @@ def write_down(store: Store, manifest: Manifest) -> None:
             }
         )
         if override.undone_at is not None:
-            manifest.append({"type": "undo", "uuid": str(override.uuid)})
+            undone_at = override.undone_at.isoformat()
+            manifest.append(
+                {"type": "undo", "uuid": str(override.uuid), "undone_at": undone_at}
+            )
         store.run(
             lambda tx, found=override: tx.execute(  # type: ignore[misc]
                 "mark_override_written", override_id=found.override_id

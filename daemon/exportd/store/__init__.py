@@ -6,7 +6,7 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +23,7 @@ from .dump import read_dump
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .rows import Attempt, Decision, Drop, Gathered, Residence
+from .staging import discard_staging, prepare_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
 
@@ -36,10 +37,14 @@ __all__ = [
     "Transaction",
     "connection_variables",
     "describe",
+    "discard_staging",
     "migrate",
     "pending",
+    "prepare_staging",
     "relocate",
     "rollback",
+    "staging_url",
+    "swap",
     "write",
 ]
 
@@ -65,9 +70,10 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
-    # Whoever holds a row for longer lets the file wait, and SIGTERM through.
-    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=0",
 }
+
+# Whoever holds a row for longer lets the file wait, and SIGTERM through.
+_SESSION_OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=0"
 
 
 class Store:
@@ -140,6 +146,11 @@ class Store:
         """An export without a message: stored as an export, part of no conversation."""
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
 
+    def outdated(self, versions: Mapping[str, int]) -> int:
+        """How many exports were read by another version of their format's parser."""
+        formats, numbers = list(versions), list(versions.values())
+        return int(self._fetch("outdated_exports", formats=formats, versions=numbers)[0][0])
+
     def unarchived(self, memory_dir: str) -> list[tuple[int, str, str]]:
         """Ingested exports of a folder of which no archive name is known: id, SHA-256, name."""
         rows = self._fetch("unarchived", memory_dir=memory_dir)
@@ -198,8 +209,12 @@ class Store:
         try:
             with translated():
                 if self._connection is None or self._connection.closed:
+                    given = parse_dsn(self._url).get("options", "")
                     self._connection = psycopg2.connect(
-                        self._url, application_name="exportd", **_CONNECTION_OPTIONS
+                        self._url,
+                        application_name="exportd",
+                        options=f"{given} {_SESSION_OPTIONS}".strip(),
+                        **_CONNECTION_OPTIONS,
                     )
                 yield self._connection
         except DatabaseUnavailable:

@@ -145,6 +145,9 @@ class Transaction:
     def segments(self, segment_ids: Sequence[int]) -> list[SegmentFact]:
         return self._segments("segments", segment_ids=list(segment_ids))
 
+    def segments_of_contents(self, sha256s: Sequence[str]) -> list[SegmentFact]:
+        return self._segments("segments_of_contents", sha256s=list(sha256s))
+
     def segments_of_export(self, export_id: int) -> list[SegmentFact]:
         return self._segments("segments_of_export", export_id=export_id)
 

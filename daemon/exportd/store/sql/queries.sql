@@ -66,6 +66,14 @@ JOIN segments s USING (segment_id)
 WHERE es.export_id = %(export_id)s
 ORDER BY s.segment_id;
 
+-- segments_of_contents --
+SELECT DISTINCT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE e.sha256 = ANY(%(sha256s)s)
+ORDER BY s.segment_id;
+
 -- recognise_export --
 -- Of several names and times of the same bytes the earliest counts, in any order.
 UPDATE exports SET name = %(name)s, modified_at = least(modified_at, %(modified_at)s)
@@ -98,6 +106,11 @@ RETURNING override_id, uuid, operation, from_id, into_id, exports, made_by, crea
 
 -- overrides --
 SELECT override_id, uuid, operation, from_id, into_id, exports, made_by, created_at, undone_at
+FROM overrides ORDER BY override_id;
+
+-- override_records --
+SELECT uuid, operation, from_id, into_id, coalesce(exports, '{}'::jsonb), made_by, created_at,
+       undone_at
 FROM overrides ORDER BY override_id;
 
 -- unwritten_overrides --
@@ -442,6 +455,7 @@ FROM segments s
 JOIN export_segments es USING (segment_id)
 JOIN exports e USING (export_id)
 WHERE s.conversation_id = %(conversation_id)s
+  AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
 ORDER BY s.ordinal, es.message_count, e.name COLLATE "C", e.sha256;
 
 -- dumped_renderings --
@@ -467,3 +481,147 @@ UNION ALL
  WHERE alias = %(name)s
    AND NOT EXISTS (SELECT 1 FROM conversations WHERE conversation_id = %(name)s)
  ORDER BY conversation_id);
+
+-- outdated_exports --
+-- Ingested by another version of their format's parser.
+SELECT count(*) FROM exports e
+JOIN unnest(%(formats)s::text[], %(versions)s::int[]) AS p (format, version)
+  ON p.format = e.format AND p.version <> e.parser_version
+WHERE e.state = 'ingested';
+
+-- archived_exports --
+SELECT e.sha256, e.archive_name, e.explicit_id, e.name, e.modified_at,
+       ARRAY(SELECT DISTINCT d.original_name FROM drops d WHERE d.export_id = e.export_id)
+FROM exports e
+WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
+ORDER BY e.export_id;
+
+-- replay_override --
+INSERT INTO overrides (uuid, operation, from_id, into_id, exports, made_by, created_at, undone_at,
+                       written_at)
+VALUES (%(uuid)s, %(operation)s, %(from_id)s, %(into_id)s, %(exports)s, %(made_by)s,
+        %(created_at)s, %(undone_at)s, CURRENT_TIMESTAMP)
+ON CONFLICT (uuid) DO NOTHING;
+
+-- create_staging --
+CREATE SCHEMA exportd_reindex;
+
+-- sign_staging --
+COMMENT ON SCHEMA exportd_reindex IS %(signature)s;
+
+-- staging_signature --
+SELECT obj_description(to_regnamespace('exportd_reindex'), 'pg_namespace');
+
+-- discard_staging --
+DROP SCHEMA IF EXISTS exportd_reindex CASCADE;
+
+-- lock_stored --
+LOCK TABLE conversations, exports, drops, segments, messages, message_renderings, export_segments,
+           watermarks, deduplication_log, conversation_aliases, anomalies, overrides
+IN ACCESS EXCLUSIVE MODE;
+
+-- not_in_staging --
+SELECT count(*) FROM exports e
+WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
+  AND NOT EXISTS (SELECT 1 FROM exportd_reindex.exports n WHERE n.sha256 = e.sha256);
+
+-- keep_message_times --
+UPDATE exportd_reindex.messages n SET created_at = o.created_at
+FROM messages o
+WHERE o.conversation_id = n.conversation_id AND o.message_index = n.message_index
+  AND o.content_hash = n.content_hash;
+
+-- keep_conversation_times --
+UPDATE exportd_reindex.conversations n
+SET created_at = o.created_at, last_updated = o.last_updated
+FROM conversations o
+WHERE o.conversation_id = n.conversation_id;
+
+-- clear_stored --
+TRUNCATE conversations, segments, messages, message_renderings, export_segments, watermarks,
+         deduplication_log, conversation_aliases, anomalies, overrides;
+
+-- take_exports --
+INSERT INTO exports (sha256, size_bytes, name, modified_at, state, attempts, format,
+                     parser_version, message_count, explicit_id, archive_name, created_at,
+                     ingested_at, archived_at, metadata)
+SELECT sha256, size_bytes, name, modified_at, state, attempts, format, parser_version,
+       message_count, explicit_id, archive_name, created_at, ingested_at, archived_at, metadata
+FROM exportd_reindex.exports
+ON CONFLICT (sha256) DO UPDATE
+SET name = excluded.name, modified_at = excluded.modified_at, state = excluded.state,
+    format = excluded.format, parser_version = excluded.parser_version,
+    message_count = excluded.message_count, explicit_id = excluded.explicit_id,
+    archive_name = excluded.archive_name, metadata = excluded.metadata;
+
+-- take_drops --
+INSERT INTO drops (claim_id, export_id, original_name, memory_dir, outcome, created_at)
+SELECT d.claim_id, e.export_id, d.original_name, d.memory_dir, d.outcome, d.created_at
+FROM exportd_reindex.drops d
+JOIN exportd_reindex.exports n USING (export_id)
+JOIN exports e USING (sha256)
+WHERE NOT EXISTS (SELECT 1 FROM drops o
+                  WHERE o.export_id = e.export_id AND o.original_name = d.original_name)
+ON CONFLICT (claim_id) DO NOTHING;
+
+-- take_conversations --
+INSERT INTO conversations SELECT * FROM exportd_reindex.conversations;
+
+-- take_segments --
+INSERT INTO segments SELECT * FROM exportd_reindex.segments;
+
+-- take_messages --
+INSERT INTO messages SELECT * FROM exportd_reindex.messages;
+
+-- take_renderings --
+INSERT INTO message_renderings (message_id, content_hash, content, export_id, created_at)
+SELECT r.message_id, r.content_hash, r.content, e.export_id, r.created_at
+FROM exportd_reindex.message_renderings r
+LEFT JOIN exportd_reindex.exports n USING (export_id)
+LEFT JOIN exports e ON e.sha256 = n.sha256;
+
+-- take_export_segments --
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
+SELECT e.export_id, s.segment_id, s.first_index, s.message_count
+FROM exportd_reindex.export_segments s
+JOIN exportd_reindex.exports n USING (export_id)
+JOIN exports e ON e.sha256 = n.sha256;
+
+-- take_watermarks --
+INSERT INTO watermarks SELECT * FROM exportd_reindex.watermarks;
+
+-- take_log --
+INSERT INTO deduplication_log (conversation_id, operation, messages_processed,
+                               duplicates_filtered, storage_savings_pct, processing_time_ms,
+                               created_at, metadata, export_id, segment_id)
+SELECT l.conversation_id, l.operation, l.messages_processed, l.duplicates_filtered,
+       l.storage_savings_pct, l.processing_time_ms, l.created_at, l.metadata, e.export_id,
+       l.segment_id
+FROM exportd_reindex.deduplication_log l
+JOIN exportd_reindex.exports n USING (export_id)
+JOIN exports e ON e.sha256 = n.sha256
+ORDER BY l.log_id;
+
+-- take_aliases --
+INSERT INTO conversation_aliases SELECT * FROM exportd_reindex.conversation_aliases;
+
+-- take_anomalies --
+INSERT INTO anomalies (conversation_id, export_id, segment_id, kind, severity, message, created_at,
+                       metadata)
+SELECT a.conversation_id, e.export_id, a.segment_id, a.kind, a.severity, a.message, a.created_at,
+       a.metadata
+FROM exportd_reindex.anomalies a
+LEFT JOIN exportd_reindex.exports n USING (export_id)
+LEFT JOIN exports e ON e.sha256 = n.sha256
+ORDER BY a.anomaly_id;
+
+-- take_overrides --
+INSERT INTO overrides SELECT * FROM exportd_reindex.overrides;
+
+-- advance_sequences --
+SELECT setval(pg_get_serial_sequence('segments', 'segment_id'),
+              (SELECT coalesce(max(segment_id), 0) + 1 FROM segments), FALSE),
+       setval(pg_get_serial_sequence('messages', 'message_id'),
+              (SELECT coalesce(max(message_id), 0) + 1 FROM messages), FALSE),
+       setval(pg_get_serial_sequence('overrides', 'override_id'),
+              (SELECT coalesce(max(override_id), 0) + 1 FROM overrides), FALSE);

@@ -1,0 +1,95 @@
+"""``exportd reindex``: the database anew from the archive."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from .. import reindex
+from ..config import Settings
+from ..folders import Folders
+from ..lifecycle import database, held
+from ..statuslog import StatusLog
+from ..store import Store, discard_staging, migrate, staging_url, swap
+from ..teller import Teller
+
+EX_DATAERR = 65
+
+
+@click.command("reindex")
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.pass_obj
+def command(settings: Settings, *, dry_run: bool) -> int:
+    """Rebuild the database from exports-archive/ alone.
+
+    \b
+    exportd reindex --dry-run    read everything again and compare
+    exportd reindex              the same, and put it in the place of what is stored
+
+    After a lost database, or when a newer exportd reads a format better. Everything is
+    built beside what is stored, which stays as it is until the last moment; an interrupted
+    run goes on where it stopped. Exit code 65: a file that was ingested once cannot be
+    read, nothing changed.
+    """
+    folders = Folders(settings.memory_dir.absolute())
+    folders.create()
+    with held(folders), database(settings, folders) as found:
+        migrate(found.url)
+        store = Store(found.url)
+        contents = reindex.inventory(folders, store)
+        with Progress(
+            console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
+        ) as bar:
+            task = bar.add_task("Reading the archive", total=len(contents))
+            problems = reindex.rebuild(
+                found.url, contents, folders, store, lambda: bar.advance(task)
+            )
+        for problem in problems:
+            click.echo(f"{problem.name} cannot be read: {problem.reason}")
+        if any(problem.is_known for problem in problems):
+            click.echo("Nothing was changed; what is built so far is kept for the next run.")
+            return EX_DATAERR
+        before = set(store.conversation_ids())
+        staging = Store(staging_url(found.url))
+        changed = list(reindex.differences(store, staging))
+        after = set(staging.conversation_ids())
+        staging.close()
+        _tell(len(contents), len(after), changed)
+        if dry_run:
+            discard_staging(found.url)
+            click.echo("Nothing was changed (--dry-run).")
+            return 0
+        store.run(swap)
+        _write_sessions(settings, folders, store, before | after)
+        store.close()
+    click.echo("The database is rebuilt from the archive.")
+    return 0
+
+
+def _tell(files: int, conversations: int, changed: list[reindex.Difference]) -> None:
+    click.echo(f"{files} archived contents give {conversations} conversations.")
+    if not changed:
+        click.echo("They are exactly what is stored.")
+        return
+    click.echo(f"{len(changed)} conversations differ from what is stored:")
+    width = max(len(difference.conversation_id) for difference in changed)
+    for difference in changed:
+        click.echo(
+            f"  {difference.conversation_id:<{width}}  {difference.before:>6} -> "
+            f"{difference.after:>6} messages  {difference.what}"
+        )
+
+
+def _write_sessions(
+    settings: Settings, folders: Folders, store: Store, conversation_ids: Iterable[str]
+) -> None:
+    log = StatusLog(
+        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
+    )
+    teller = Teller(folders, store, log)
+    teller.add_changed(conversation_ids)
+    teller.tell()

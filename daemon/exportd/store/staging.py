@@ -1,0 +1,87 @@
+"""A second store, built beside the first in a schema of its own, and put in its place.
+
+Until the swap, which is one transaction, the stored messages are as they were. What the
+archive does not hold stays: drops, dead letters, alerts, and the times of arrival.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from ..errors import RefusedRequest
+from .border import translated
+from .migrate import migrate
+from .queries import query
+from .transaction import Transaction
+
+SCHEMA = "exportd_reindex"
+
+
+def staging_url(url: str) -> str:
+    """The same database, where unqualified names mean the second store."""
+    options = parse_dsn(url).get("options", "")
+    return str(make_dsn(url, options=f"{options} -c search_path={SCHEMA}".strip()))
+
+
+def prepare_staging(url: str, signature: str) -> bool:
+    """Make an empty second store; True when one of this signature is there to go on with.
+
+    ``signature`` names the versions of the code that fills it.
+    """
+    with translated(), closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(query("staging_signature"))
+            if cursor.fetchone() == (signature,):
+                return True
+            cursor.execute(query("discard_staging"))
+            cursor.execute(query("create_staging"))
+            migrate(staging_url(url))
+            cursor.execute(query("sign_staging"), {"signature": signature})
+    return False
+
+
+def discard_staging(url: str) -> None:
+    """Remove the second store, if there is one."""
+    with translated(), closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(query("discard_staging"))
+
+
+def swap(tx: Transaction) -> None:
+    """Put the second store in the place of the first.
+
+    ``RefusedRequest`` when something was ingested meanwhile that the second one lacks.
+    """
+    tx.execute("lock_stored")
+    if missing := tx.rows("not_in_staging")[0][0]:
+        raise RefusedRequest(
+            f"{missing} exports were ingested meanwhile; run it again, it goes on where it was"
+        )
+    for statement in _STEPS:
+        tx.execute(statement)
+
+
+_STEPS = (
+    "keep_message_times",
+    "keep_conversation_times",
+    "clear_stored",
+    "take_exports",
+    "take_drops",
+    "take_conversations",
+    "take_segments",
+    "take_messages",
+    "take_renderings",
+    "take_export_segments",
+    "take_watermarks",
+    "take_log",
+    "take_aliases",
+    "take_anomalies",
+    "take_overrides",
+    "advance_sequences",
+    "discard_staging",
+)
