@@ -97,7 +97,8 @@ def _followed(exports: Sequence[ExportSeen]) -> Iterator[Suggestion]:
             for other in exports
             if other.cwd == begun.cwd
             and other.conversation_id != begun.conversation_id
-            and timedelta() <= begun.taken_at - other.taken_at <= CONTINUED_WITHIN
+            and (other.taken_at, other.name) < (begun.taken_at, begun.name)
+            and begun.taken_at - other.taken_at <= CONTINUED_WITHIN
         ]
         if begun.starts_compacted and begun.cwd and before:
             last = max(before, key=lambda e: (e.taken_at, e.name))

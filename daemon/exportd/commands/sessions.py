@@ -132,7 +132,8 @@ def suggestions(settings: Settings, *, as_json: bool) -> int:
     for suggestion in found:
         first, *others = suggestion.conversation_ids
         click.echo(f"{printable(suggestion.evidence)}:")
-        click.echo(f"  exportd sessions merge {' '.join(others)} --into {first}\n")
+        lines = ["  exportd sessions merge", *others, f"--into {first}"]
+        click.echo(" \\\n    ".join(lines) + "\n")
     if not found:
         click.echo("Nothing to suggest: no two conversations look like one session.")
     return 0
