@@ -207,6 +207,12 @@ def test_native_indices_need_most_shared_ones_equal() -> None:
     assert not _joined(known, _indexed({0: "x", 1: "y", 2: "c"}))
 
 
+def test_a_text_that_grew_says_the_same_whichever_comes_first() -> None:
+    began, grown = _indexed({0: "a", 1: "count"}), _indexed({0: "a", 1: "count the cards"})
+    assert _joined(began, grown)
+    assert _joined(grown, began)
+
+
 @pytest.mark.parametrize(
     ("known", "incoming", "joined"),
     [

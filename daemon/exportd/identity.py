@@ -122,7 +122,9 @@ def _same_index_space(known: Sequence[Place], incoming: Sequence[Place]) -> Evid
     """
     by_index = {place.source_index: place for place in known}
     shared = [(by_index[p.source_index], p) for p in incoming if p.source_index in by_index]
-    equal = sum(bool(a.hashes & b.hashes) or continues(a, b) for a, b in shared)
+    equal = sum(
+        bool(a.hashes & b.hashes) or continues(a, b) or continues(b, a) for a, b in shared
+    )
     if not shared:
         return _one_behind_the_other(known, incoming)
     if equal < MIN_RERENDERED_SHARE * len(shared):
