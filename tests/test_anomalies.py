@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,7 @@ def _finding(
     return Finding(
         name="EXPORT-DECK.txt",
         size_bytes=100,
+        export=ExportFact("EXPORT-DECK.txt", len(messages), NOON),
         transcript=Transcript("f", 1, messages, ()),
         placement=Placement(
             segment, "", align(places(known), places(messages)), None, parted_from
@@ -87,6 +88,48 @@ def test_a_compacted_segment_without_overlap_may_have_lost_messages() -> None:
     ]
 
 
+def _taken(name: str, count: int = 3, modified_at: datetime = NOON) -> ExportFact:
+    return ExportFact(name, count, modified_at)
+
+
+def _segment(*exports: ExportFact) -> SegmentFact:
+    return SegmentFact(1, "deck", 0, 3, exports)
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "told"),
+    [
+        ("2025-11-17-DECK.txt", "2025-11-18-DECK.txt", "between 2025-11-17 and 2025-11-18 "),
+        ("2025-11-18-DECK.txt", "2025-11-18T10-00-DECK.txt", "on 2025-11-18 "),
+        ("2025-11-19-DECK.txt", "2025-11-18-DECK.txt", "by 2025-11-18 "),
+        ("DECK.txt", "2025-11-18-DECK.txt", "by 2025-11-18 "),
+        ("2025-11-17-DECK.txt", "DECK.txt", "since 2025-11-17 "),
+        ("DECK.txt", "DECK 2.txt", ""),
+    ],
+)
+def test_a_compaction_is_told_with_the_exports_around_it(
+    before: str, name: str, told: str
+) -> None:
+    of = _compacted(
+        replace(_finding(TALK), name=name, export=_taken(name), before=_segment(_taken(before)))
+    )
+    (found,) = [a for a in find(of) if a.kind == "compaction_without_overlap"]
+    assert found.message == (
+        f"compaction {told}with no overlap: what was said in deck between {before} and {name} "
+        "may be missing, extent unknown"
+    )
+
+
+def test_a_compaction_before_everything_stored_is_told_without_a_neighbour() -> None:
+    name = "2025-11-18-DECK.txt"
+    of = _compacted(replace(_finding(TALK), name=name, export=_taken(name)))
+    (found,) = find(of)
+    assert found.message == (
+        f"compaction by 2025-11-18 with no overlap: what was said in deck before {name} "
+        "may be missing, extent unknown"
+    )
+
+
 def test_a_compacted_segment_that_is_known_has_lost_nothing() -> None:
     assert find(_compacted(_finding(TALK, TALK))) == []
 
@@ -117,7 +160,163 @@ def test_a_divergence_is_told_of_a_new_conversation_and_after_a_compaction() -> 
 
 def test_a_compacted_first_segment_is_a_new_conversation() -> None:
     first = replace(_compacted(_finding(TALK)), conversation_is_new=True)
-    assert [kind for kind, _ in _kinds(first)] == ["new_conversation"]
+    (found,) = find(first)
+    assert found.kind == "new_conversation"
+    assert "begins after a compaction" in found.message
+    assert (
+        "compaction" not in find(replace(_finding(TALK), conversation_is_new=True))[0].message
+    )
+
+
+def _again(
+    name: str, *others: ExportFact, shown: int = 2, modified_at: datetime = NOON
+) -> Finding:
+    """An export of a segment that ``others`` showed; its last message is not shown."""
+    of = _finding(TALK[:shown], TALK)
+    return replace(
+        of,
+        name=name,
+        export=_taken(name, shown, modified_at),
+        placement=replace(of.placement, segment=_segment(*others)),
+    )
+
+
+def test_fewer_messages_than_an_earlier_export_are_told() -> None:
+    earlier, later = _taken("2025-11-17-DECK.txt"), _taken("2025-11-19-DECK.txt", 4)
+    (found,) = find(_again("2025-11-18-DECK.txt", earlier, later))
+    assert (found.kind, found.severity) == ("shrunk_export", Severity.WARNING)
+    assert found.details == {"shown": 2, "before": 3}
+    assert "2025-11-18-DECK.txt shows 2 messages of deck" in found.message
+    assert "2025-11-17-DECK.txt was taken earlier and shows 3" in found.message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _taken("2025-11-19-DECK.txt"),  # the export is late, it has not shrunk
+        _taken("2025-11-18-DECK.txt"),
+        _taken("2025-11-18T09-00-00Z-DECK.txt"),  # the same day, who knows at what time
+        _taken("DECK.txt", modified_at=NOON - timedelta(days=9)),  # a date and a file's time
+        _taken("2025-11-17-DECK.txt", 2),
+    ],
+)
+def test_what_is_not_known_to_have_shrunk_is_not_told(other: ExportFact) -> None:
+    assert find(_again("2025-11-18-DECK.txt", other)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (timedelta(hours=1), True),
+        (timedelta(seconds=5), False),  # copied together
+        (timedelta(), False),
+        (-timedelta(hours=1), False),
+    ],
+)
+def test_without_dates_in_the_names_the_time_of_the_file_counts(
+    before: timedelta,
+    told: bool,  # noqa: FBT001
+) -> None:
+    of = _again("DECK.txt", _taken("DECK 1.txt", modified_at=NOON - before))
+    assert [kind for kind, _ in _kinds(of)] == ["shrunk_export"] * told
+
+
+def test_two_times_of_one_day_are_compared() -> None:
+    early = _taken("2025-11-18T09-00-00Z-DECK.txt")
+    assert _kinds(_again("2025-11-18T10-00-00Z-DECK.txt", early)) == [
+        ("shrunk_export", Severity.WARNING)
+    ]
+    assert find(_again("2025-11-18T08-00-00Z-DECK.txt", early)) == []
+
+
+def test_fewer_messages_that_reach_the_end_are_only_told_shorter() -> None:
+    of = _again("2025-11-18-DECK.txt", _taken("2025-11-17-DECK.txt"))
+    shown = (TALK[0], TALK[2])
+    collapsed = replace(
+        of,
+        transcript=replace(of.transcript, messages=shown),
+        placement=replace(of.placement, plan=align(places(TALK), places(shown))),
+    )
+    assert find(collapsed) == []
+
+
+def test_a_page_that_shows_only_the_later_messages_has_not_shrunk() -> None:
+    stored = _messages("a", "b", "c", indices=(0, 1, 2))
+    of = _finding(_messages("d", "e", indices=(3, 4)), stored)
+    name = "2025-11-18-DECK.txt"
+    segment = _segment(_taken("2025-11-17-DECK.txt"))
+    later = replace(
+        of, export=_taken(name, 2), placement=replace(of.placement, segment=segment)
+    )
+    assert "shrunk_export" not in [kind for kind, _ in _kinds(later)]
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "days"),
+    [
+        (["2025-01-01-DECK.txt", "2025-11-10-DECK.txt"], "2025-11-18-DECK.txt", 8),
+        (["2025-11-11-DECK.txt"], "2025-11-18-DECK.txt", None),
+        (["2025-11-20-DECK.txt"], "2025-11-01-DECK.txt", None),
+        (["DECK.txt"], "2025-11-18-DECK.txt", None),
+        (["2025-01-01-DECK.txt", "DECK.txt"], "2025-11-18-DECK.txt", None),  # who knows when
+    ],
+)
+def test_more_than_a_week_without_an_export_is_told(
+    before: list[str], name: str, days: int | None
+) -> None:
+    of = replace(_finding(TALK), name=name, export=_taken(name))
+    neighbour = _segment(*(_taken(other, modified_at=NOON - timedelta(9)) for other in before))
+    found = [a for a in find(replace(of, before=neighbour)) if a.kind == "time_gap"]
+    assert [a.details for a in found] == ([{"days": days}] if days else [])
+    for anomaly in found:
+        assert anomaly.severity is Severity.INFO
+        assert f"no export of deck for {days} days" in anomaly.message
+        assert f"between {before[-1]} and {name}" in anomaly.message
+
+
+def test_a_late_segment_tells_of_the_week_behind_it_too() -> None:
+    of = replace(_finding(TALK), export=_taken("2025-11-10-DECK.txt"))
+    behind = _segment(_taken("2025-12-10-DECK.txt"), _taken("2025-11-20-DECK.txt", 1))
+    found = [a for a in find(replace(of, behind=behind)) if a.kind == "time_gap"]
+    assert [a.details for a in found] == [{"days": 10}]
+
+
+def test_a_known_segment_may_rest_for_weeks() -> None:
+    of = _again("2025-11-18-DECK.txt", _taken("2025-01-01-DECK.txt"), shown=3)
+    assert find(of) == []
+
+
+def _running(*texts: str) -> tuple[Message, ...]:
+    *others, last = _messages(*texts)
+    running = replace(last, role=Role.TOOL, kind=Kind.TOOL_RESULT, in_flight=True)
+    return (*others, running)
+
+
+RUNNING = _running("count", "why?", "Running…")
+
+
+def test_an_end_that_was_still_running_is_told() -> None:
+    of = replace(_finding(RUNNING), conversation_is_new=True)
+    found = find(of)[1]
+    assert (found.kind, found.severity) == ("in_flight_tail", Severity.INFO)
+    assert "EXPORT-DECK.txt" in found.message
+    assert "export deck again" in found.message
+
+
+def test_an_end_that_still_runs_is_told_again() -> None:
+    assert [kind for kind, _ in _kinds(_finding(RUNNING, RUNNING))] == ["in_flight_tail"]
+
+
+def test_an_end_that_is_stored_complete_is_not_told() -> None:
+    done = (*RUNNING[:2], replace(RUNNING[2], text="52 cards", in_flight=False))
+    assert find(_finding(RUNNING, done)) == []
+    assert find(_finding(done, RUNNING)) == []
+
+
+def test_what_was_running_before_the_end_is_not_told() -> None:
+    assert find(_finding(RUNNING, (*RUNNING, *_messages("go on", "and so")))) == []
+    more = (*RUNNING, *_messages("go on"))
+    assert find(_finding(more, more)) == []
 
 
 @pytest.mark.parametrize(("known", "told"), [(0, True), (1, True), (2, False), (4, False)])
@@ -186,10 +385,9 @@ def test_only_gaps_next_to_a_new_index_are_told(
     found = find(_finding(_messages(*(f"m{n}" for n in shown), indices=shown), known))
     told = [anomaly for anomaly in found if anomaly.kind == "index_gap"]
     assert [a.details for a in told] == [{"from": a, "to": b} for a, b in gaps]
-    assert all(
-        f"messages {a} to {b} of deck" in t.message
-        for t, (a, b) in zip(told, gaps, strict=True)
-    )
+    for anomaly, (a, b) in zip(told, gaps, strict=True):
+        run = f"message {a} of deck was" if a == b else f"messages {a} to {b} of deck were"
+        assert anomaly.message.startswith(f"{run} in no export so far")
 
 
 INDICES = st.frozensets(st.integers(0, 12), max_size=8)
@@ -265,17 +463,26 @@ def test_what_was_read_with_doubt_is_told(name: str, flags: set[str]) -> None:
     assert {anomaly.severity for anomaly in found} <= {Severity.INFO}
 
 
+def test_a_cut_tail_is_a_warning() -> None:
+    transcript = Transcript("f", 1, TALK, (), flags=("truncated_tail",))
+    (found,) = find(replace(_finding(TALK, TALK), transcript=transcript))
+    assert (found.kind, found.severity) == ("truncated_tail", Severity.WARNING)
+    assert "EXPORT-DECK.txt" in found.message
+
+
 @given(
     st.lists(
         st.sampled_from(["> a\n", "⏺ b\n", "x\n", "> ⏺ c\n", "══ Conversation compacted\n"]),
         min_size=1,
-    )
+    ),
+    st.sampled_from([b"", b"> \xe2\x8f"]),
 )
-def test_every_flag_of_the_parser_has_its_words(lines: list[str]) -> None:
-    transcript = formats.claude_code_text.parse("".join(lines).encode(), "a")
+def test_every_flag_of_the_parser_has_its_words(lines: list[str], tail: bytes) -> None:
+    transcript = formats.claude_code_text.parse("".join(lines).encode() + tail, "a")
     of = replace(_finding(transcript.messages), transcript=transcript)
     kinds = {anomaly.kind for anomaly in find(of)}
     assert kinds >= set(transcript.flags)
+    assert ("truncated_tail" in kinds) == bool(tail)
 
 
 def test_no_anomaly_quotes_a_message() -> None:

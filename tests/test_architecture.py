@@ -12,7 +12,7 @@ import exportd
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alignment", "anomalies", "errors", "fingerprint", "formats", "identity", "models",
-    "placement", "render", "suggestions",
+    "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {"archive", "embedded", "intake", "manifest", "statuslog", "store", "watcher"}
 # What a value-in, value-out module has no use for.

@@ -549,3 +549,37 @@ def test_rewrapping_a_prompt_keeps_its_fingerprint(words: list[str]) -> None:
     wide = _only("> " + " ".join(words) + "\n")
     narrow = _only("> " + "\n".join(words) + "\n")
     assert fingerprint(wide.role, wide.text) == fingerprint(narrow.role, narrow.text)
+
+
+# -- a tail that was cut ---------------------------------------------------------------
+
+OLD_BOX = "╭──╮\n│ ✻ Welcome to Claude Code! │\n│   cwd: /home/me/engine │\n╰──╯\n\n"
+
+
+@pytest.mark.parametrize("header", [HEADER, OLD_BOX])
+def test_a_client_up_to_2_0_ends_with_a_line_break_or_was_cut(header: str) -> None:
+    assert _parse(f"{header}\n> count\n\n⏺ 52 ca").flags == ("truncated_tail",)
+    assert _parse(f"{header}\n> count\n\n⏺ 52 cards\n").flags == ()
+    assert _parse(f"{header}\n> count\n\n⏺ 52 cards\n\n\n").flags == ()
+
+
+@pytest.mark.parametrize("version", ["2.1.114", "2.10.0", "3.0"])
+def test_newer_clients_end_without_a_line_break(version: str) -> None:
+    assert _parse(f"{HEADER.replace('2.0.50', version)}\n> count\n\n⏺ 52 ca").flags == ()
+
+
+def test_without_a_header_nobody_knows_how_the_client_ends() -> None:
+    assert _parse("> count\n\n⏺ 52 ca").flags == ()
+
+
+def test_a_copy_of_a_terminal_may_end_anywhere() -> None:
+    text = f"{HEADER}\n> count\n\n══ Conversation compacted\n\n⏺ 52 ca"
+    assert "truncated_tail" not in _parse(text).flags
+
+
+@pytest.mark.parametrize("sign", ["é", "…", "🃏"])
+def test_a_tail_inside_a_character_was_cut(sign: str) -> None:
+    whole = f"> count\n\n⏺ 52 {sign}".encode()
+    assert parse(whole, "any.txt").flags == ()
+    for cut in range(1, len(sign.encode())):
+        assert parse(whole[:-cut], "any.txt").flags == ("truncated_tail",)

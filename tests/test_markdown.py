@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from exportd.models import StoredConversation, StoredMessage, StoredSegment
+from exportd.models import (
+    Risk,
+    RiskLevel,
+    StoredConversation,
+    StoredMessage,
+    StoredSegment,
+)
 from exportd.render.markdown import markdown
 
 NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
@@ -106,8 +112,22 @@ def test_the_header_tells_the_facts() -> None:
         "- **Messages:** 2 (1 user, 1 assistant, 0 tool, 0 system)",
         "- **Exports:** 2, 8 messages seen, 2 duplicates filtered (25.0 %)",
         "- **Segments:** 1",
+        "- **Risk of data loss:** none",
     ):
         assert f"{line}\n" in text
+
+
+def _risk_line(*reasons: str) -> str:
+    text = markdown(_conversation(_message("a"), risk=Risk(RiskLevel.MEDIUM, reasons)))
+    (line,) = [line for line in text.splitlines() if "Risk" in line]
+    return line
+
+
+def test_the_risk_is_told_with_its_first_reasons() -> None:
+    assert _risk_line("one") == "- **Risk of data loss:** medium: one"
+    assert _risk_line("one", "two", "three").endswith("medium: one; two; three")
+    many = _risk_line(*(f"reason {n}" for n in range(18)))
+    assert many.endswith("reason 0; reason 1; reason 2; and 15 more, see exportd stats")
 
 
 def test_a_conversation_without_messages_has_a_header_only() -> None:

@@ -2,8 +2,8 @@
 
 A file travels: drop → watcher → intake → formats → identity → alignment → store →
 archive → told. ``pipeline`` tells that story; ``formats``, ``fingerprint``, ``identity``,
-``alignment``, ``placement``, ``anomalies`` and ``render`` are pure, and the modules
-around them touch disk, clock and database.
+``alignment``, ``placement``, ``anomalies``, ``risk``, ``statistics`` and ``render`` are
+pure, and the modules around them touch disk, clock and database.
 """
 
 from importlib.metadata import version

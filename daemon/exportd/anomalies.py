@@ -1,22 +1,32 @@
 """What is odd about an export, in words that a person understands (DESIGN 4.5).
 
 Pure: from a transcript and the decision about it. Each anomaly becomes a row; those
-of severity warning and above also become alerts.
+of severity warning and above also become alerts. They tell what was odd when an export
+arrived; what is missing in the end is told by ``risk``.
+
+A dangling parent id is not looked for: no format has parent ids yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 
+from . import taken
 from .formats.text import count_escaped
-from .models import Anomaly, Plan, Severity, Transcript
+from .identity import ExportFact
+from .models import Anomaly, Outcome, Plan, Severity, Transcript
 from .placement import Placement, SegmentFact
+from .risk import missing
 
 LARGE_EXPORT_BYTES = 10 * 1024 * 1024
 SLOW_INGEST_S = 10.0
 LOW_DEDUPLICATION = 0.5
+# Claude Code deletes its sessions after 30 days: who has not exported for a week is late,
+# and still has three to make up for it.
+LONG_WITHOUT_EXPORT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +34,13 @@ class Finding:
     """What the rules look at: one export and what was decided about it.
 
     ``reason`` says why it is this conversation; ``known_indices`` are the native indices
-    stored before, of a segment that has any.
+    stored before, of a segment that has any. ``before`` and ``behind`` are the neighbours
+    of a new segment in a known conversation.
     """
 
     name: str
     size_bytes: int
+    export: ExportFact
     transcript: Transcript
     placement: Placement
     known_indices: frozenset[int]
@@ -36,6 +48,8 @@ class Finding:
     reason: str
     conversation_is_new: bool
     elapsed_s: float
+    before: SegmentFact | None = None
+    behind: SegmentFact | None = None
 
     @property
     def plan(self) -> Plan:
@@ -48,22 +62,19 @@ class Finding:
 
 def find(of: Finding) -> list[Anomaly]:
     """All anomalies of one ingested export, worst last."""
-    found = [*_conversation(of), *_indices(of), *_reading(of), *_ingest(of)]
+    rules = (_conversation, _divergence, _segment, _time_gaps, _indices, _reading, _ingest)
+    found = [anomaly for rule in rules for anomaly in rule(of)]
     return sorted(found, key=lambda anomaly: list(Severity).index(anomaly.severity))
 
 
 def _conversation(of: Finding) -> Iterator[Anomaly]:
     if of.conversation_is_new:
         text = f"new conversation {of.conversation_id}, first seen in {of.name}"
+        if of.transcript.starts_compacted:
+            text += "; it begins after a compaction, and what was said before is in no export"
         yield Anomaly("new_conversation", Severity.INFO, text)
     elif of.segment is None and of.transcript.starts_compacted:
-        yield Anomaly(
-            "compaction_without_overlap",
-            Severity.WARNING,
-            f"{of.name} begins after a compaction and shares nothing with what is stored "
-            f"of {of.conversation_id}: what was said between the last export and the "
-            "compaction may be missing, extent unknown",
-        )
+        yield _compaction(of)
     elif of.segment is None:
         yield Anomaly(
             "shared_name",
@@ -71,6 +82,21 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
             f"{of.name} begins a session of its own, but belongs to {of.conversation_id} "
             f"({of.reason}): it is kept there, as a segment",
         )
+
+
+def _compaction(of: Finding) -> Anomaly:
+    last = taken.latest(of.before.exports) if of.before else None
+    when = taken.interval(last, of.export)
+    where = f"between {taken.label(last)} and {of.name}" if last else f"before {of.name}"
+    return Anomaly(
+        "compaction_without_overlap",
+        Severity.WARNING,
+        f"compaction{when and f' {when}'} with no overlap: what was said in "
+        f"{of.conversation_id} {where} may be missing, extent unknown",
+    )
+
+
+def _divergence(of: Finding) -> Iterator[Anomaly]:
     if of.placement.parted_from:
         segment_id, anchors = of.placement.parted_from
         yield Anomaly(
@@ -81,6 +107,10 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
             "both are kept whole",
             {"segment_id": segment_id, "anchors": anchors},
         )
+
+
+def _segment(of: Finding) -> Iterator[Anomaly]:
+    """What is odd about another export of a known segment."""
     if of.segment is None:
         return
     shown, before = len(of.transcript.messages), of.segment.message_count
@@ -94,6 +124,51 @@ def _conversation(of: Finding) -> Iterator[Anomaly]:
             "shorter",
             {"known": known, "shown": shown, "stored": before},
         )
+    fuller = [e for e in of.segment.exports if _was_fuller(e, of.export)]
+    if fuller and not _reaches_the_end(of, of.segment):
+        most = max(fuller, key=lambda export: (export.message_count, export.name))
+        yield Anomaly(
+            "shrunk_export",
+            Severity.WARNING,
+            f"{of.name} shows {shown} messages of {of.conversation_id}, but "
+            f"{taken.label(most)} was taken earlier and shows {most.message_count}: perhaps "
+            "the session was rewound, or the file was cut; everything stored is kept",
+            {"shown": shown, "before": most.message_count},
+        )
+
+
+def _was_fuller(other: ExportFact, export: ExportFact) -> bool:
+    """Whether ``other`` is known to be the earlier one, and shows more."""
+    since = taken.elapsed(other, export)
+    was_earlier = since is not None and since > timedelta()
+    return was_earlier and other.message_count > export.message_count
+
+
+def _reaches_the_end(of: Finding, segment: SegmentFact) -> bool:
+    """Then it is no shorter: newer clients collapse calls, and pages show a later part."""
+    shown = {m.source_index for m in of.transcript.messages if m.source_index is not None}
+    if shown and max(shown) >= max(of.known_indices, default=0):
+        return True
+    return any(step.known == segment.message_count - 1 for step in of.plan.steps)
+
+
+def _time_gaps(of: Finding) -> Iterator[Anomaly]:
+    """Only beside a new segment: between exports of one segment nothing is missing."""
+    own = (of.export,)
+    before = of.before.exports if of.before else ()
+    behind = of.behind.exports if of.behind else ()
+    for earlier, later in ((before, own), (own, behind)):
+        apart = taken.apart(earlier, later)
+        if apart is not None and apart > LONG_WITHOUT_EXPORT:
+            yield Anomaly(
+                "time_gap",
+                Severity.INFO,
+                f"no export of {of.conversation_id} for {apart.days} days, between "
+                f"{taken.label(taken.latest(earlier))} and "
+                f"{taken.label(taken.earliest(later))}; Claude Code deletes sessions after 30 "
+                "days, so export every week what is of worth",
+                {"days": apart.days},
+            )
 
 
 def _indices(of: Finding) -> Iterator[Anomaly]:
@@ -105,7 +180,7 @@ def _indices(of: Finding) -> Iterator[Anomaly]:
             yield Anomaly(
                 "index_gap",
                 Severity.WARNING,
-                f"messages {before + 1} to {after - 1} of {of.conversation_id} were in no "
+                f"{missing(before + 1, after - 1, f' of {of.conversation_id}')} in no "
                 f"export so far, {of.name} included",
                 {"from": before + 1, "to": after - 1},
             )
@@ -130,7 +205,26 @@ def _reading(of: Finding) -> Iterator[Anomaly]:
             {"count": escaped},
         )
     for flag in of.transcript.flags:
-        yield Anomaly(flag, Severity.INFO, f"{of.name}: {_FLAGS[flag]}")
+        severity = Severity.WARNING if flag == "truncated_tail" else Severity.INFO
+        yield Anomaly(flag, severity, f"{of.name}: {_FLAGS[flag]}")
+    if _ends_in_flight(of):
+        yield Anomaly(
+            "in_flight_tail",
+            Severity.INFO,
+            f"the last message of {of.name} was still running when it was exported; export "
+            f"{of.conversation_id} again when it is done",
+        )
+
+
+def _ends_in_flight(of: Finding) -> bool:
+    """Whether the end of what is stored now waits for its result."""
+    messages, plan = of.transcript.messages, of.plan
+    if not messages or not messages[-1].in_flight:
+        return False
+    last, end = plan.steps[-1], plan.order[-1]
+    if last.known is None:
+        return end == -1 - last.incoming
+    return end == last.known and (last.replace or last.outcome is Outcome.DUPLICATE)
 
 
 _FLAGS = {
@@ -138,6 +232,8 @@ _FLAGS = {
     "looks like",
     "scrollback": "this is a copy of a terminal, not an export; several runs may stand in it",
     "headless": "the text before the first block was kept as a system message",
+    "truncated_tail": "it does not end as an export ends, in a line break: it was probably "
+    "cut, and its last message may be incomplete; export it again",
 }
 
 

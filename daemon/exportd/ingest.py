@@ -11,7 +11,7 @@ from .formats.text import printable
 from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
 from .placement import NEW_SEGMENT, Placement, SegmentFact, head_hash, place
 from .residence import follow, reside, resolve
-from .store import Attempt, Decision, Drop, Gathered, Transaction, write
+from .store import Attempt, Decision, Drop, Gathered, Residence, Transaction, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,12 @@ def _decide(
     resolution = resolve(tx, segment)
     is_new = tx.ensure_conversation(resolution.conversation_id)
     residence = reside(tx, segment, resolution, placement)
+    before, behind = _neighbours(tx, residence)
     elapsed_s = time.monotonic() - read.started
     finding = anomalies.Finding(
         name=printable(read.drop.name),
         size_bytes=read.drop.size_bytes,
+        export=fact,
         transcript=transcript,
         placement=placement,
         known_indices=gathered.indices(stored),
@@ -80,6 +82,8 @@ def _decide(
         reason=printable(resolution.reason),
         conversation_is_new=is_new and residence.left_id is None,
         elapsed_s=elapsed_s,
+        before=before,
+        behind=behind,
     )
     return Decision(
         export_id=read.attempt.export_id,
@@ -94,6 +98,18 @@ def _decide(
         savings_pct=_savings_pct(transcript.messages, placement.plan),
         elapsed_s=elapsed_s,
     )
+
+
+def _neighbours(
+    tx: Transaction, residence: Residence
+) -> tuple[SegmentFact | None, SegmentFact | None]:
+    """The segments before and behind a new one, in the conversation it is laid out in."""
+    own = next((slot for slot in residence.slots if slot.segment_id is None), None)
+    if own is None or len(residence.slots) == 1:
+        return None, None
+    stored = {s.segment_id: s for s in tx.segments_of([own.conversation_id])}
+    at = {slot.ordinal: stored[slot.segment_id] for slot in residence.slots if slot.segment_id}
+    return at.get(own.ordinal - 1), at.get(own.ordinal + 1)
 
 
 def _is_indexed(transcript: Transcript) -> bool:

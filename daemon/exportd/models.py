@@ -228,6 +228,23 @@ class StoredSegment:
     export_names: tuple[str, ...]
 
 
+class RiskLevel(StrEnum):
+    """How likely it is that messages of a conversation are in no export."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """The risk of data loss of a conversation, and why; the worst reasons first."""
+
+    level: RiskLevel = RiskLevel.NONE
+    reasons: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class StoredConversation:
     """A conversation as it is stored, whole; what session files are rendered from."""
@@ -242,3 +259,4 @@ class StoredConversation:
     aliases: tuple[str, ...]
     segments: tuple[StoredSegment, ...]
     messages: tuple[StoredMessage, ...]
+    risk: Risk = Risk()

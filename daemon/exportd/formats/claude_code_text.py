@@ -61,6 +61,11 @@ _BARE_TOOLS = ("Update Todos",)
 _CALL_END = re.compile(r"\)(?: timeout: [\w. ]+)?\s*$")
 _RESULT_COLUMN = 5
 _IN_FLIGHT = re.compile(r"(?:Running|Waiting|Initializing)…")
+# Clients up to 2.0 end an export with a line break, 2.1 does not (FORMATS 1).
+_ENDS_IN_LINE_BREAK = re.compile(r"[01]\.|2\.0\b")
+_CUT_CHARACTER = re.compile(
+    rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"
+)
 _EXPORTED = re.compile(r"Conversation exported to:(.*)", re.DOTALL)
 
 _BOM = b"\xef\xbb\xbf"
@@ -106,6 +111,7 @@ def parse(raw: bytes, name: str) -> Transcript:
     reader = _Reader()
     for block in _blocks(raw):
         reader.take(block)
+    reader.end(raw)
     return reader.transcript()
 
 
@@ -260,6 +266,13 @@ class _Reader:
         return Message(
             Role.TOOL, Kind.TOOL_RESULT, text, span, in_flight=in_flight, extra=extra
         )
+
+    def end(self, raw: bytes) -> None:
+        """Flag a cut tail. Who copied a terminal or left no header may have ended anyhow."""
+        known = self._header and "scrollback" not in self._flags
+        ends = known and _ENDS_IN_LINE_BREAK.match(self._header.get("version", "1.0"))
+        if _CUT_CHARACTER.search(raw[-3:]) or (ends and not raw.endswith(b"\n")):
+            self._flags.add("truncated_tail")
 
     def transcript(self) -> Transcript:
         return Transcript(

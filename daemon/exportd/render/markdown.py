@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 
 from ..formats.text import printable
-from ..models import StoredConversation, StoredMessage, StoredSegment
+from ..models import Risk, StoredConversation, StoredMessage, StoredSegment
+
+_REASONS_SHOWN = 3
 
 _TITLES = {
     ("assistant", "tool_call"): "Tool call",
@@ -75,6 +77,15 @@ def _facts(conversation: StoredConversation) -> Iterator[str]:
         f"{duplicates:,} duplicates filtered{share}"
     )
     yield f"- **Segments:** {len(conversation.segments):,}"
+    yield f"- **Risk of data loss:** {printable(_risk(conversation.risk))}"
+
+
+def _risk(risk: Risk) -> str:
+    """The level and its worst reasons: eighteen are nothing that anybody reads."""
+    more = len(risk.reasons) - _REASONS_SHOWN
+    shown = "; ".join(risk.reasons[:_REASONS_SHOWN])
+    rest = f"; and {more} more, see exportd stats" if more > 0 else ""
+    return f"{risk.level.value}{shown and ': '}{shown}{rest}"
 
 
 def _break(segment: StoredSegment) -> str:

@@ -16,10 +16,13 @@ import tenacity
 from psycopg2.extensions import connection, parse_dsn
 from psycopg2.extras import register_uuid
 
-from ..errors import DatabaseUnavailable
+from ..errors import DatabaseUnavailable, UnknownConversation
+from ..formats.text import printable
 from ..models import StoredConversation, Transcript
+from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
+from .facts import read_statistics
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .rows import Attempt, Decision, Drop, Gathered, Residence
@@ -185,6 +188,29 @@ class Store:
     def conversations_named(self, name: str) -> list[str]:
         """The conversation of this id, else those that have it as an alias."""
         return [row[0] for row in self._fetch("conversation_named", name=name)]
+
+    def statistics(self, conversation_ids: Sequence[str] | None = None) -> list[Statistics]:
+        """Of the conversations given, or of all, in the order of their ids."""
+
+        def work(tx: Transaction) -> list[Statistics]:
+            tx.execute("snapshot")
+            return read_statistics(tx.rows, conversation_ids)
+
+        return self.run(work)
+
+    def get_statistics(self, conversation_id: str) -> dict[str, Any]:
+        """The specification's statistics of one conversation, by id or alias.
+
+        ``UnknownConversation`` when there is none, or more than one.
+        """
+        found = self.statistics(self.conversations_named(conversation_id))
+        if len(found) != 1:
+            raise UnknownConversation(
+                f"expected one conversation called {printable(conversation_id)}, found "
+                f"{len(found)}{': ' if found else ''}"
+                f"{', '.join(one.conversation_id for one in found)}"
+            )
+        return found[0].as_dict()
 
     def total_messages(self) -> int:
         """All unique messages in storage."""

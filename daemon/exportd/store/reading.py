@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..models import StoredConversation, StoredMessage, StoredSegment
+from .facts import read_risk
 
 _Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -37,4 +38,5 @@ def read_conversation(rows: _Rows, conversation_id: str) -> StoredConversation |
             StoredMessage(*row)
             for row in rows("conversation_messages", conversation_id=conversation_id)
         ),
+        risk=read_risk(rows, conversation_id),
     )

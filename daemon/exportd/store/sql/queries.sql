@@ -625,3 +625,94 @@ SELECT setval(pg_get_serial_sequence('segments', 'segment_id'),
               (SELECT coalesce(max(message_id), 0) + 1 FROM messages), FALSE),
        setval(pg_get_serial_sequence('overrides', 'override_id'),
               (SELECT coalesce(max(override_id), 0) + 1 FROM overrides), FALSE);
+
+-- Risk and statistics: of the conversations given, or of all where NULL is given.
+
+-- history_segments --
+SELECT s.conversation_id, s.segment_id, s.first_index, s.message_count, s.starts_compacted,
+       coalesce(m.in_flight, FALSE) AS ends_in_flight
+FROM segments s
+LEFT JOIN messages m
+       ON m.conversation_id = s.conversation_id
+      AND m.message_index = s.first_index + s.message_count - 1
+WHERE %(conversation_ids)s::text[] IS NULL OR s.conversation_id = ANY(%(conversation_ids)s)
+ORDER BY s.conversation_id COLLATE "C", s.ordinal;
+
+-- history_exports --
+SELECT es.segment_id, e.name, es.message_count, e.modified_at,
+       coalesce(e.metadata -> 'flags' ? 'truncated_tail', FALSE) AS is_cut
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN exports e USING (export_id)
+WHERE %(conversation_ids)s::text[] IS NULL OR s.conversation_id = ANY(%(conversation_ids)s)
+ORDER BY es.segment_id, e.sha256;
+
+-- history_gaps --
+SELECT segment_id, first_missing, last_missing
+FROM (SELECT m.segment_id, m.source_index - 1 AS last_missing,
+             coalesce(lag(m.source_index) OVER (
+                 PARTITION BY m.segment_id ORDER BY m.source_index), -1) + 1 AS first_missing
+      FROM messages m
+      WHERE m.source_index IS NOT NULL
+        AND (%(conversation_ids)s::text[] IS NULL
+             OR m.conversation_id = ANY(%(conversation_ids)s))) AS run
+WHERE last_missing >= first_missing
+ORDER BY segment_id, first_missing;
+
+-- history_renderings --
+-- What else was seen at a native index: grown, rendered anew, or a contradiction.
+SELECT m.segment_id, m.source_index, m.content, r.content AS other
+FROM messages m
+JOIN message_renderings r USING (message_id)
+WHERE m.source_index IS NOT NULL
+  AND (%(conversation_ids)s::text[] IS NULL OR m.conversation_id = ANY(%(conversation_ids)s))
+ORDER BY m.segment_id, m.source_index, r.content_hash;
+
+-- amounts --
+-- An export of several segments of a conversation counts once there.
+WITH chosen AS (
+    SELECT conversation_id FROM conversations
+    WHERE %(conversation_ids)s::text[] IS NULL OR conversation_id = ANY(%(conversation_ids)s)
+), stored AS (
+    SELECT m.conversation_id, count(*) AS messages, sum(octet_length(m.content)) AS bytes
+    FROM messages m JOIN chosen USING (conversation_id)
+    GROUP BY m.conversation_id
+), rendered AS (
+    SELECT m.conversation_id, sum(octet_length(r.content)) AS bytes
+    FROM message_renderings r
+    JOIN messages m USING (message_id)
+    JOIN chosen ON chosen.conversation_id = m.conversation_id
+    GROUP BY m.conversation_id
+), shown AS (
+    SELECT s.conversation_id, es.export_id, sum(es.message_count) AS messages
+    FROM export_segments es
+    JOIN segments s USING (segment_id)
+    JOIN chosen USING (conversation_id)
+    GROUP BY s.conversation_id, es.export_id
+), arrived AS (
+    SELECT export_id, count(*) AS drops FROM drops
+    WHERE outcome IS NOT NULL
+    GROUP BY export_id
+), exported AS (
+    SELECT h.conversation_id, count(*) AS exports, sum(h.messages) AS messages,
+           sum(e.size_bytes) AS bytes, sum(a.drops) AS drops,
+           sum(a.drops * h.messages) AS dropped_messages,
+           sum(a.drops * e.size_bytes) AS dropped_bytes
+    FROM shown h
+    JOIN exports e USING (export_id)
+    JOIN arrived a USING (export_id)
+    GROUP BY h.conversation_id
+)
+SELECT c.conversation_id, w.highest_index,
+       (SELECT count(*) FROM segments s WHERE s.conversation_id = c.conversation_id) AS segments,
+       coalesce(x.exports, 0)::bigint, coalesce(x.drops, 0)::bigint,
+       coalesce(st.messages, 0)::bigint, coalesce(x.messages, 0)::bigint,
+       coalesce(x.dropped_messages, 0)::bigint,
+       (coalesce(st.bytes, 0) + coalesce(r.bytes, 0))::bigint AS stored_bytes,
+       coalesce(x.bytes, 0)::bigint, coalesce(x.dropped_bytes, 0)::bigint
+FROM chosen c
+LEFT JOIN watermarks w USING (conversation_id)
+LEFT JOIN stored st USING (conversation_id)
+LEFT JOIN rendered r USING (conversation_id)
+LEFT JOIN exported x USING (conversation_id)
+ORDER BY c.conversation_id COLLATE "C";
