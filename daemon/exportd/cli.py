@@ -11,7 +11,7 @@ import click
 import structlog
 
 from . import __version__
-from .commands import check_config, db, export, ingest, migrate, reindex, run, sessions
+from .commands import check_config, db, export, ingest, migrate, reindex, run, sessions, stats
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -61,6 +61,7 @@ cli.add_command(ingest.command)
 cli.add_command(export.command)
 cli.add_command(sessions.command)
 cli.add_command(reindex.command)
+cli.add_command(stats.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)
