@@ -243,6 +243,20 @@ def test_gaps_and_contradictions_are_found_in_any_order_of_arrival(
     assert "- **Risk of data loss:** high: messages 5 to 7 were in no export; " in session
 
 
+@pytest.mark.parametrize("names", [("WITH", "WITHOUT"), ("WITHOUT", "WITH")])
+def test_a_compaction_bar_that_one_export_lacks_is_a_risk_in_any_order(
+    road: Road, names: tuple[str, ...]
+) -> None:
+    talk = "> grind the corn in both mills\n\n⏺ It is ground, and the flour is white.\n"
+    bar = "═══ Conversation compacted · ctrl+o for history ═══\n\n"
+    texts = {"WITH": bar + talk, "WITHOUT": talk + "\n> sweep the floor\n"}
+    for name in names:
+        road.drop(f"2026-01-01-EXPORT-{name}.txt", texts[name])
+    (found,) = road.store.statistics()
+    assert found.amounts.segments == 1
+    assert found.risk.level is RiskLevel.MEDIUM
+
+
 def test_what_stays_unfinished_is_a_risk_until_it_is_exported_whole(road: Road) -> None:
     header = "╭──╮\n│ ✻ Welcome to Claude Code! │\n│   cwd: /mill │\n╰──╯\n\n"
     cut = f"{header}> grind the first sack of corn\n\n⏺ It is ground, and the flo"

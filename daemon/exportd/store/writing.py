@@ -96,7 +96,12 @@ def _own_slot(decision: Decision) -> Slot:
 def _place_own(tx: Transaction, decision: Decision, own: Slot) -> int:
     head_hash = decision.placement.head_hash
     if own.segment_id is not None:
-        tx.execute("set_head", segment_id=own.segment_id, head_hash=head_hash)
+        tx.execute(
+            "set_head",
+            segment_id=own.segment_id,
+            head_hash=head_hash,
+            starts_compacted=decision.transcript.starts_compacted,
+        )
         return own.segment_id
     return int(
         tx.rows(

@@ -219,8 +219,12 @@ WHERE s.segment_id = p.segment_id
       IS DISTINCT FROM (p.conversation_id, p.ordinal, p.first_index, p.message_count);
 
 -- set_head --
-UPDATE segments SET head_hash = %(head_hash)s
-WHERE segment_id = %(segment_id)s AND head_hash IS DISTINCT FROM %(head_hash)s;
+-- One export whose compaction bar was cut off does not make another's untrue.
+UPDATE segments
+SET head_hash = %(head_hash)s, starts_compacted = starts_compacted OR %(starts_compacted)s
+WHERE segment_id = %(segment_id)s
+  AND (head_hash, starts_compacted)
+      IS DISTINCT FROM (%(head_hash)s, starts_compacted OR %(starts_compacted)s);
 
 -- copy_messages --
 COPY messages (conversation_id, message_index, content_hash, role, content, metadata,
@@ -691,7 +695,7 @@ WITH chosen AS (
     GROUP BY s.conversation_id, es.export_id
 ), arrived AS (
     SELECT export_id, count(*) AS drops FROM drops
-    WHERE outcome IS NOT NULL
+    WHERE outcome IS NOT NULL AND export_id IN (SELECT export_id FROM shown)
     GROUP BY export_id
 ), exported AS (
     SELECT h.conversation_id, count(*) AS exports, sum(h.messages) AS messages,
