@@ -221,6 +221,10 @@ def test_without_dates_in_the_names_the_time_of_the_file_counts(
     assert [kind for kind, _ in _kinds(of)] == ["shrunk_export"] * told
 
 
+def test_a_day_is_not_before_a_time_in_it() -> None:
+    assert find(_again("2025-11-18T10-00-00Z-DECK.txt", _taken("2025-11-18-DECK.txt"))) == []
+
+
 def test_two_times_of_one_day_are_compared() -> None:
     early = _taken("2025-11-18T09-00-00Z-DECK.txt")
     assert _kinds(_again("2025-11-18T10-00-00Z-DECK.txt", early)) == [
@@ -304,7 +308,9 @@ def test_an_end_that_was_still_running_is_told() -> None:
 
 
 def test_an_end_that_still_runs_is_told_again() -> None:
-    assert [kind for kind, _ in _kinds(_finding(RUNNING, RUNNING))] == ["in_flight_tail"]
+    further = (*RUNNING[:2], replace(RUNNING[2], text="Running… 20 of 52 cards"))
+    for shown in (RUNNING, further):
+        assert [kind for kind, _ in _kinds(_finding(shown, RUNNING))] == ["in_flight_tail"]
 
 
 def test_an_end_that_is_stored_complete_is_not_told() -> None:

@@ -145,6 +145,16 @@ def test_rows_are_as_wide_as_the_terminal_and_no_two_look_alike(
     ] == ids[0]
 
 
+def test_ids_that_would_look_alike_stay_whole() -> None:
+    alike = [f"{'a' * 40}-{n}-{'b' * 40}" for n in range(2)]
+    other = f"{'c' * 40}-{'d' * 40}"
+    text = table([Statistics(name, 0, AMOUNTS, Risk()) for name in (*alike, other)], 120)
+    *names, last, _ = (row[0] for row in _cells(text)[1:])
+    assert names == alike
+    assert last.startswith("ccc")
+    assert "…" in last
+
+
 # -- from a real store -----------------------------------------------------------------
 
 
@@ -241,6 +251,15 @@ def test_gaps_and_contradictions_are_found_in_any_order_of_arrival(
     )
     session = (road.folders.sessions / "mill.md").read_text()
     assert "- **Risk of data loss:** high: messages 5 to 7 were in no export; " in session
+
+
+def test_every_segment_counts_its_indices_from_0(road: Road) -> None:
+    road.drop("2026-01-01-EXPORT-MILL.json", _page(0, 1, 2, 3, 4))
+    other = {f"m{n}": f"of another session, number {n}" for n in range(5)}
+    road.drop("2026-01-02-EXPORT-MILL.json", _page(0, 1, 2, 4, **other))
+    (found,) = road.store.statistics()
+    assert found.gaps == ((3, 3),)
+    assert found.risk.reasons == ("message 3 of segment 2 was in no export",)
 
 
 @pytest.mark.parametrize("names", [("WITH", "WITHOUT"), ("WITHOUT", "WITH")])
