@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from .facts import read_risk
+
 _Rows = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -26,6 +28,7 @@ def read_dump(rows: _Rows, conversation_ids: Sequence[str] | None) -> Iterator[d
 def _conversation(rows: _Rows, conversation_id: str) -> dict[str, Any]:
     total, metadata = rows("dumped_conversation", conversation_id=conversation_id)[0]
     aliases = rows("dumped_aliases", conversation_id=conversation_id)
+    risk = read_risk(rows, conversation_id)
     exports: dict[int, list[dict[str, Any]]] = {}
     for ordinal, name, sha256, size_bytes, count, modified_at in rows(
         "dumped_exports", conversation_id=conversation_id
@@ -45,6 +48,7 @@ def _conversation(rows: _Rows, conversation_id: str) -> dict[str, Any]:
         "total_messages": total,
         "metadata": metadata,
         "aliases": [alias for (alias,) in aliases],
+        "risk": {"level": risk.level, "reasons": list(risk.reasons)},
         "segments": [
             {
                 "ordinal": ordinal,
