@@ -214,7 +214,7 @@ def test_a_finding_says_what_was_expected_where_and_what_to_do() -> None:
 def test_a_lost_message_is_told_once_however_many_exports_show_it() -> None:
     (found,) = findings([row(A), row(C)], [A, B], [A, B, C], [A, B, C])
     assert (found.kind, found.message_index, found.file) == ("message_missing", 0, "export 0")
-    assert "2 more exports" in found.expected
+    assert "show it there, too: 2" in found.expected
 
 
 def test_a_swapped_message_is_said_to_stand_elsewhere() -> None:

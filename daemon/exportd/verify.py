@@ -234,7 +234,7 @@ class _Walk:
                         "the session file of a conversation",
                         "no such file",
                         "nothing is lost: it is written anew when an export of the "
-                        "conversation is dropped, also one that was dropped before",
+                        "conversation is dropped again, and by exportd reindex",
                         f"{self._folders.sessions.name}/{conversation_id}.md",
                         conversation_id,
                     )

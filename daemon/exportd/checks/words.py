@@ -85,7 +85,7 @@ def lost(
     name, number, message = shows
     after, before = between
     place = f"{_place(after, before)} of segment {segment.segment_id}"
-    more = f" (and {others} more exports show it there)" if others else ""
+    more = f" (exports that show it there, too: {others})" if others else ""
     found = f"neither it nor a rendering of it {place}"
     if elsewhere:
         indices = ", ".join(map(str, elsewhere[:3]))

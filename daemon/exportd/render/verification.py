@@ -42,10 +42,13 @@ def _verdict(findings: Sequence[Finding]) -> str:
 
 
 def _summary(checked: Mapping[str, int], duration_s: float) -> Iterator[str]:
-    size_mb = checked.get("bytes", 0) / 1e6
-    speed = f", {size_mb / duration_s:.1f} MB/s" if duration_s > 0 else ""
+    size_bytes = checked.get("bytes", 0)
+    small = size_bytes < 100_000
+    size = f"{size_bytes / 1e3:.1f} KB" if small else f"{size_bytes / 1e6:.1f} MB"
+    # What is small takes as long as the server's start: no speed.
+    speed = "" if small or not duration_s else f", {size_bytes / 1e6 / duration_s:.1f} MB/s"
     exports = _some(checked.get("exports", 0), "export")
-    yield f"  {exports}, {size_mb:.1f} MB, in {duration_s:.1f} s{speed}"
+    yield f"  {exports}, {size}, in {duration_s:.1f} s{speed}"
     yield (
         f"  {_some(checked.get('messages', 0), 'message')} and "
         f"{_some(checked.get('renderings', 0), 'other rendering')} in "
