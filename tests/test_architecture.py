@@ -11,10 +11,12 @@ import exportd
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alignment", "anomalies", "errors", "fingerprint", "formats", "identity", "models",
-    "placement", "render", "risk", "statistics", "suggestions", "taken",
+    "alignment", "anomalies", "checks", "errors", "fingerprint", "formats", "identity",
+    "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
-RIM = {"archive", "embedded", "intake", "manifest", "statuslog", "store", "watcher"}
+RIM = {
+    "archive", "archived", "embedded", "intake", "manifest", "statuslog", "store", "watcher",
+}  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
     "datetime.now", "logging", "os", "pathlib", "psycopg2", "random", "socket", "structlog",
@@ -91,6 +93,7 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
         "log",
-        "pipeline", "reindex", "residence", "service", "sessions", "waits", "teller",
+        "pipeline", "reindex", "residence", "service", "sessions", "teller", "verify", "waits",
+        "whereabouts",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -11,7 +11,18 @@ import click
 import structlog
 
 from . import __version__
-from .commands import check_config, db, export, ingest, migrate, reindex, run, sessions, stats
+from .commands import (
+    check_config,
+    db,
+    export,
+    ingest,
+    migrate,
+    reindex,
+    run,
+    sessions,
+    stats,
+    verify,
+)
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -28,8 +39,8 @@ EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 64, 70, 73, 75, 78
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
-    epilog="Exit codes: 0 done, 64 wrong usage, 70 a bug, 73 another daemon has the folder, "
-    "75 try again later, 78 wrong settings.",
+    epilog="Exit codes: 0 done, 64 wrong usage, 65 verify found damage, 70 a bug, 73 another "
+    "daemon has the folder, 75 try again later, 78 wrong settings.",
 )
 @click.version_option(__version__, prog_name="exportd")
 @click.option(
@@ -62,6 +73,7 @@ cli.add_command(export.command)
 cli.add_command(sessions.command)
 cli.add_command(reindex.command)
 cli.add_command(stats.command)
+cli.add_command(verify.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)

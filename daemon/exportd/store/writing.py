@@ -153,6 +153,8 @@ def _replace_contents(tx: Transaction, decision: Decision) -> None:
             contents=[message.text for _, _, message in replaced],
             in_flights=[message.in_flight for _, _, message in replaced],
             metadatas=[_metadata(message) for _, _, message in replaced],
+            roles=[message.role.value for _, _, message in replaced],
+            kinds=[message.kind.value for _, _, message in replaced],
         )
         tx.execute("forget_renderings_of_content", message_ids=ids)
 

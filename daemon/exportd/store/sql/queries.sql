@@ -255,10 +255,11 @@ ON CONFLICT DO NOTHING;
 -- replace_contents --
 UPDATE messages m
 SET content_hash = r.content_hash, content = r.content, in_flight = r.in_flight,
-    metadata = r.metadata::jsonb
+    metadata = r.metadata::jsonb, role = r.role, kind = r.kind
 FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
-            %(in_flights)s::bool[], %(metadatas)s::text[])
-     AS r (message_id, content_hash, content, in_flight, metadata)
+            %(in_flights)s::bool[], %(metadatas)s::text[], %(roles)s::text[],
+            %(kinds)s::text[])
+     AS r (message_id, content_hash, content, in_flight, metadata, role, kind)
 WHERE m.message_id = r.message_id;
 
 -- forget_renderings_of_content --
@@ -720,3 +721,113 @@ LEFT JOIN stored st USING (conversation_id)
 LEFT JOIN rendered r USING (conversation_id)
 LEFT JOIN exported x USING (conversation_id)
 ORDER BY c.conversation_id COLLATE "C";
+
+-- What follows is for exportd verify.
+
+-- checked_conversations --
+SELECT c.conversation_id, c.total_messages, w.highest_index
+FROM conversations c
+LEFT JOIN watermarks w USING (conversation_id)
+ORDER BY c.conversation_id;
+
+-- checked_segments --
+SELECT segment_id, conversation_id, ordinal, first_index, message_count, head_hash
+FROM segments
+ORDER BY conversation_id, ordinal, segment_id;
+
+-- checked_runs --
+SELECT conversation_id, segment_id, count(*), min(message_index), max(message_index)
+FROM messages
+GROUP BY conversation_id, segment_id
+ORDER BY conversation_id, segment_id;
+
+-- checked_messages --
+SELECT m.message_id, m.message_index, m.segment_id, coalesce(m.role, '') AS role, m.kind,
+       m.content_hash, m.content, coalesce(m.metadata, '{}'::jsonb) AS metadata, m.in_flight,
+       m.source_index
+FROM messages m
+WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(lowest)s AND %(highest)s
+  AND m.segment_id = %(segment_id)s
+ORDER BY m.message_index;
+
+-- checked_renderings --
+SELECT r.message_id, r.content_hash, r.content
+FROM messages m
+JOIN message_renderings r USING (message_id)
+WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(lowest)s AND %(highest)s
+  AND m.segment_id = %(segment_id)s
+ORDER BY r.message_id, r.content_hash;
+
+-- checked_exports --
+SELECT e.export_id, e.sha256, e.size_bytes, e.name, e.format, e.parser_version,
+       e.message_count, e.archive_name, e.metadata ->> 'grown_into' AS grown_into,
+       ARRAY(SELECT DISTINCT d.memory_dir FROM drops d WHERE d.export_id = e.export_id)
+           AS memory_dirs,
+       ARRAY(SELECT DISTINCT d.original_name FROM drops d WHERE d.export_id = e.export_id)
+           AS dropped_names,
+       es.first_index, es.message_count
+FROM exports e
+LEFT JOIN export_segments es
+       ON es.export_id = e.export_id AND es.segment_id = %(segment_id)s
+WHERE e.state = 'ingested' AND e.export_id = ANY(%(export_ids)s)
+ORDER BY e.export_id;
+
+-- checked_segment_exports --
+SELECT export_id FROM export_segments WHERE segment_id = %(segment_id)s
+UNION
+SELECT export_id FROM deduplication_log
+WHERE conversation_id = %(conversation_id)s AND segment_id = %(segment_id)s;
+
+-- checked_loose_exports --
+SELECT e.export_id
+FROM exports e
+WHERE e.state = 'ingested'
+  AND NOT EXISTS (SELECT 1 FROM export_segments es WHERE es.export_id = e.export_id)
+  AND NOT EXISTS (SELECT 1 FROM deduplication_log l JOIN segments s USING (segment_id)
+                  WHERE l.export_id = e.export_id AND l.conversation_id = s.conversation_id);
+
+-- checked_content --
+SELECT export_id FROM exports WHERE sha256 = %(sha256)s;
+
+-- checked_log --
+SELECT e.name, coalesce(e.message_count, 0) AS messages, count(l.log_id) AS log_rows,
+       coalesce(sum(l.messages_processed), 0) AS processed
+FROM exports e
+LEFT JOIN deduplication_log l USING (export_id)
+WHERE e.state = 'ingested'
+GROUP BY e.export_id
+HAVING count(l.log_id) <> (coalesce(e.message_count, 0) > 0)::int
+    OR coalesce(sum(l.messages_processed), 0) <> coalesce(e.message_count, 0)
+ORDER BY e.export_id;
+
+-- checked_export_count --
+SELECT count(*) FROM exports WHERE state = 'ingested';
+
+-- checked_archive_names --
+SELECT archive_name FROM exports WHERE archive_name = ANY(%(names)s);
+
+-- checked_told --
+-- Told in full: the daemon writes the session file of what is not told yet.
+SELECT DISTINCT s.conversation_id
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN drops d USING (export_id)
+WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.memory_dir = %(memory_dir)s
+EXCEPT
+SELECT s.conversation_id
+FROM segments s
+JOIN export_segments es USING (segment_id)
+JOIN drops d USING (export_id)
+WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.told_at IS NULL
+ORDER BY conversation_id;
+
+-- checked_dead_letters --
+SELECT l.original_name, l.failed_name
+FROM dead_letters l
+JOIN drops d USING (claim_id)
+LEFT JOIN exports e ON e.export_id = l.export_id
+WHERE d.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL
+  AND e.state IS DISTINCT FROM 'ingested'
+ORDER BY l.dead_letter_id;

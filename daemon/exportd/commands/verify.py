@@ -1,0 +1,102 @@
+"""``exportd verify``: prove that nothing is lost and nothing was changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from .. import verify
+from ..config import Settings
+from ..folders import Folders
+from ..lifecycle import database
+from ..render.verification import verification_report
+from ..store import Store
+
+EX_DATAERR = 65
+
+# What is done sooner needs no progress bar.
+_SOON_S = 1.0
+
+
+@click.command("verify")
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+@click.pass_obj
+def command(settings: Settings, *, as_json: bool) -> int:
+    """Check the archive and the database against each other; exit 65 on damage.
+
+    \b
+    Every archived file has the bytes that were ingested, each byte accounted for; every
+    message of every file stands in the database at its place, and nothing else does;
+    counts, indices and watermarks are right. A daemon may run meanwhile.
+
+    \b
+    --json prints one object:
+      healthy      true when no damage was found
+      checked      counts: exports, messages, renderings, segments, conversations, bytes …
+                   and duration_s
+      bytes        archived bytes by class: messages, header, notice, separator, ignored
+      not_checked  exports that nothing can be said about, by reason
+      findings     list, damage first; each has severity (damage or note), kind, expected,
+                   found, what_to_do, conversation_id, message_index, file
+    """
+    folders = Folders(settings.memory_dir.absolute())
+    started = time.monotonic()
+    with (
+        database(settings, folders) as found,
+        closing(Store(found.url)) as store,
+        closing(Store(found.url)) as live,
+        _bar() as progress,
+    ):
+        done = verify.verify(store, live, folders, progress)
+    duration_s = time.monotonic() - started
+    click.echo(_json(done, duration_s) if as_json else _text(done, duration_s), nl=as_json)
+    return EX_DATAERR if done.damages else 0
+
+
+def _json(done: verify.Verification, duration_s: float) -> str:
+    facts = {
+        "healthy": not done.damages,
+        "checked": {**done.checked, "duration_s": round(duration_s, 3)},
+        "bytes": done.bytes,
+        "not_checked": done.not_checked,
+        "findings": [asdict(finding) for finding in done.findings],
+    }
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def _text(done: verify.Verification, duration_s: float) -> str:
+    return verification_report(
+        done.findings, done.checked, done.bytes, done.not_checked, duration_s
+    )
+
+
+@contextmanager
+def _bar() -> Iterator[verify.Progress]:
+    """A progress bar on stderr: on a terminal alone, and not for what is done at once."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    started = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verify", visible=False)
+
+        def show(done: int, total: int) -> None:
+            late = time.monotonic() - started > _SOON_S
+            bar.update(task, completed=done, total=total, visible=late)
+
+        yield show

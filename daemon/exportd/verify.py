@@ -1,0 +1,279 @@
+"""``exportd verify``: what the archive holds and what is stored are the same.
+
+Everything in the database is read of one moment; files are looked at as they are, and
+looked at again before one is missed, so that a daemon may work meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from . import formats, manifest
+from .archived import names, read_raw
+from .checks import layout, spans
+from .checks.facts import ExportRow, Finding, Run, SegmentRow, Weight
+from .checks.segment import SegmentCheck
+from .errors import PermanentError
+from .folders import Folders
+from .formats.text import escape, unescape
+from .models import Transcript
+from .store import Store, Transaction
+from .store import checking as read
+from .whereabouts import Amiss, Whereabouts
+
+_RESTORE = (
+    "restore the file from a backup, or drop the original export again, and run verify again; "
+    "if there is neither, its messages are in the database: exportd export --all"
+)
+
+# Names are looked up so many at a time.
+_BATCH = 1_000
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was found, and how much was looked at.
+
+    ``checked`` counts by what, ``bytes`` the archived bytes by class; ``not_checked``
+    counts exports by the reason why nothing can be said about them.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    not_checked: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def damages(self) -> int:
+        return sum(finding.severity is Weight.DAMAGE for finding in self.findings)
+
+
+Progress = Callable[[int, int], object]
+"""Told how many exports were looked at, and of how many."""
+
+
+def verify(
+    store: Store, live: Store, folders: Folders, progress: Progress = lambda _done, _all: None
+) -> Verification:
+    """Check everything; ``live`` is a second connection, beside the snapshot of ``store``.
+
+    Holds the messages of one segment at a time, and a short row for every segment.
+    """
+    walk = _Walk(live, folders, progress)
+    store.run(walk.database)
+    walk.folder()
+    order = list(Weight)
+    walk.done.findings.sort(key=lambda finding: order.index(finding.severity))
+    return walk.done
+
+
+class _Walk:
+    """One verification on its way; findings and counts gather in ``done``."""
+
+    def __init__(self, live: Store, folders: Folders, progress: Progress) -> None:
+        self.done = Verification()
+        self._live = live
+        self._folders = folders
+        self._progress = progress
+        self._whereabouts = Whereabouts(folders, live)
+        self._conversation_ids: list[str] = []
+        self._exports = 0
+
+    # -- the database, of one moment -----------------------------------------------
+
+    def database(self, tx: Transaction) -> None:
+        """Every row, and with each segment the archived files of its exports."""
+        tx.execute("snapshot")
+        conversations = read.read_conversations(tx.rows)
+        segments = read.read_segments(tx.rows)
+        runs = read.read_runs(tx.rows)
+        self._exports = read.read_export_count(tx.rows)
+        self._conversation_ids = [row.conversation_id for row in conversations]
+        self.done.checked.update(
+            conversations=len(conversations), segments=len(segments), exports=0
+        )
+        self.done.findings += layout.conversations(conversations, segments, runs)
+        self.done.findings += layout.logged(read.read_ill_logged(tx.rows))
+        lies = {(run.conversation_id, run.segment_id): run for run in runs}
+        for segment in segments:
+            run = lies.get((segment.conversation_id, segment.segment_id))
+            self._segment(tx, segment, run)
+        for export in read.read_loose_exports(tx.rows):
+            self._loose(export)
+        self._stale()
+
+    def _segment(self, tx: Transaction, segment: SegmentRow, run: Run | None) -> None:
+        messages = read.read_messages(tx.rows, run) if run else []
+        self.done.checked["messages"] += len(messages)
+        self.done.checked["renderings"] += sum(len(row.renderings) for row in messages)
+        check = SegmentCheck(segment, messages)
+        exports = read.read_exports(tx.rows, segment)
+        complete = True
+        for export in exports:
+            self.done.findings += layout.link(export, segment)
+            transcript = self._transcript(export)
+            if transcript is None:
+                complete = False
+            else:
+                check.compare(export.name, transcript.messages)
+        if not exports:
+            self.done.findings.append(layout.unexported(segment))
+        self.done.findings += check.findings(complete=complete and bool(exports))
+
+    def _loose(self, export: ExportRow) -> None:
+        """An export of no segment: rightly so when it has no message."""
+        self.done.findings += layout.unlinked(export)
+        self._transcript(export)
+
+    def _transcript(self, export: ExportRow) -> Transcript | None:
+        """An export, read again; None when its messages cannot be compared."""
+        self.done.checked["exports"] += 1
+        self._progress(self.done.checked["exports"], self._exports)
+        raw = self._whereabouts.bytes_of(export)
+        if isinstance(raw, Amiss):
+            self._amiss(export, raw)
+            return None
+        self.done.checked["bytes"] += len(raw)
+        try:
+            transcript = formats.parse(raw, export.name)
+        except PermanentError as error:
+            self.done.findings.append(_unparsed(export, error))
+            return None
+        self.done.bytes.update(spans.byte_totals(transcript))
+        self.done.findings += spans.unaccounted(transcript, export)
+        if not spans.is_parsed_alike(transcript, export):
+            self.done.checked["other_parser"] += 1
+            return None
+        self.done.findings += spans.misparsed(transcript, export)
+        return transcript
+
+    def _amiss(self, export: ExportRow, amiss: Amiss) -> None:
+        if amiss.unknowable:
+            self.done.not_checked[amiss.found] += 1
+            return
+        self.done.findings.append(
+            Finding(
+                Weight.DAMAGE,
+                amiss.kind,
+                f"the {export.size_bytes} bytes of export {export.name}, with SHA-256 "
+                f"{export.sha256}",
+                amiss.found,
+                _RESTORE,
+                file=amiss.file,
+            )
+        )
+
+    def _stale(self) -> None:
+        if count := self.done.checked["other_parser"]:
+            self.done.findings.append(
+                Finding(
+                    Weight.NOTE,
+                    "other_parser",
+                    "exports that were read by the present version of their parser",
+                    f"{count} of another version; their messages were not compared",
+                    "run exportd reindex",
+                )
+            )
+
+    # -- the folder, as it is now ----------------------------------------------------
+
+    def folder(self) -> None:
+        """Files that nobody knows, and files that are known and not there: notes."""
+        self.done.findings += self._unknown_files()
+        self.done.findings += self._sessions()
+        self.done.findings += self._dead_letters()
+
+    def _unknown_files(self) -> Iterator[Finding]:
+        used = self._whereabouts.used | {manifest.NAME}
+        found = [name for name in names(self._folders.archive) if name not in used]
+        for some in _batches(found):
+            escaped = [escape(name) for name in some]
+            known = self._live.run(lambda tx, e=escaped: read.read_known_names(tx.rows, e))  # type: ignore[misc]
+            for name in some:
+                if escape(name) not in known:
+                    yield from self._unknown_file(name)
+
+    def _unknown_file(self, name: str) -> Iterator[Finding]:
+        file = f"{self._folders.archive.name}/{escape(name)}"
+        raw = read_raw(self._folders.archive, name)
+        if isinstance(raw, str):
+            yield _note("archive_stranger", "archived exports alone", raw, "move it away", file)
+            return
+        sha256 = hashlib.sha256(raw).hexdigest()
+        twin = self._live.run(lambda tx: read.read_content(tx.rows, sha256))
+        if twin is None:
+            yield _note(
+                "archive_unknown",
+                "a file that an export is archived as",
+                f"{len(raw)} bytes with SHA-256 {sha256}, which no export has",
+                f"move it to {self._folders.exports.name}/, so that it is ingested",
+                file,
+            )
+        elif twin.archive_name not in (None, escape(name)):
+            yield _note(
+                "archive_copy",
+                "every export archived once",
+                f"a second copy of {twin.archive_name}",
+                "delete it, if you like",
+                file,
+            )
+
+    def _sessions(self) -> Iterator[Finding]:
+        missing = [c for c in self._conversation_ids if not self._has_session(c)]
+        memory_dir = escape(str(self._folders.memory))
+        for some in _batches(missing):
+            told = self._live.run(lambda tx, s=some: read.read_told(tx.rows, memory_dir, s))  # type: ignore[misc]
+            for conversation_id in told:
+                if not self._has_session(conversation_id):
+                    yield _note(
+                        "session_missing",
+                        "the session file of a conversation",
+                        "no such file",
+                        "nothing is lost: it is written anew when an export of the "
+                        "conversation is dropped again, and by exportd reindex",
+                        f"{self._folders.sessions.name}/{conversation_id}.md",
+                        conversation_id,
+                    )
+
+    def _has_session(self, conversation_id: str) -> bool:
+        return (self._folders.sessions / f"{conversation_id}.md").is_file()
+
+    def _dead_letters(self) -> Iterator[Finding]:
+        memory_dir = escape(str(self._folders.memory))
+        rows = self._live.run(lambda tx: read.read_dead_letters(tx.rows, memory_dir))
+        for original_name, failed_name in rows:
+            self.done.checked["dead_letters"] += 1
+            if not os.path.lexists(self._folders.failed / unescape(failed_name)):
+                yield _note(
+                    "dead_letter_missing",
+                    f"the dead letter {original_name}",
+                    "no such file",
+                    "nothing, if you took it away; else restore it from a backup",
+                    f"{self._folders.failed.name}/{failed_name}",
+                )
+
+
+def _note(
+    kind: str, expected: str, found: str, todo: str, file: str, conversation: str | None = None
+) -> Finding:
+    return Finding(Weight.NOTE, kind, expected, found, todo, conversation, file=file)
+
+
+def _unparsed(export: ExportRow, error: PermanentError) -> Finding:
+    return Finding(
+        Weight.DAMAGE,
+        "export_unreadable",
+        f"an export in the format {export.format}, as when it was ingested",
+        f"{type(error).__name__}: {error}",
+        "the file is unharmed; this is a bug of the parser: please report it",
+        file=export.name,
+    )
+
+
+def _batches(items: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(items), _BATCH):
+        yield list(items[start : start + _BATCH])
