@@ -18,10 +18,11 @@ from conftest import execute, rows
 from psycopg2.extensions import make_dsn
 
 from exportd.archive import Archive
+from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
 from exportd.intake import Intake
 from exportd.manifest import Manifest
-from exportd.models import Fate, Report
+from exportd.models import Fate, Report, Role
 from exportd.pipeline import Pipeline
 from exportd.statuslog import StatusLog
 from exportd.store import Store
@@ -395,6 +396,19 @@ def test_an_index_that_says_something_else_is_a_conflict_and_both_are_kept(
     }
     assert {"something else altogether", "what is said at place 4 of the page"} <= texts
     assert len(stored(road.url)) == 10
+
+
+def test_the_richer_of_two_contradicting_messages_brings_its_role_along(road: Road) -> None:
+    road.drop("page.json", indexed(0, 10))
+    page = json.loads(indexed(0, 10, m4="something else, and much longer than before it was"))
+    page["messages"][4]["type"] = "response"
+    road.drop("page.json", json.dumps(page))
+    ((role, kind, content_hash, content),) = rows(
+        road.url,
+        "SELECT role, kind, content_hash, content FROM messages WHERE message_index = 4",
+    )
+    assert (role, kind) == ("assistant", "text")
+    assert content_hash == fingerprint(Role.ASSISTANT, content)
 
 
 def test_both_shapes_of_indexed_json_are_the_same_messages(

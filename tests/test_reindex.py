@@ -189,3 +189,19 @@ def test_a_killed_run_changes_nothing_and_the_next_goes_on(
 def test_while_a_daemon_works_in_the_folder_it_is_refused(filled: Command) -> None:
     with filled.running():
         assert filled("reindex").returncode == 73
+
+
+def test_a_deep_verification_compares_with_what_the_archive_gives(
+    filled: Command, database_url: str
+) -> None:
+    healthy = filled("verify", "--deep")
+    assert healthy.returncode == 0, healthy.stdout
+    execute(database_url, "UPDATE conversation_aliases SET alias = 'x' WHERE NOT former")
+    assert filled("verify").returncode == 0
+    done = filled("verify", "--deep")
+    assert done.returncode == 65
+    assert "rebuilt_otherwise" in done.stdout
+    assert "other aliases" in done.stdout
+    assert rows(database_url, SCHEMA) == [(0,)]
+    assert filled("reindex").returncode == 0
+    assert filled("verify", "--deep").returncode == 0

@@ -170,7 +170,8 @@ def rebuild(
     Goes on where an interrupted run with the same code stopped. ``done`` is called after
     every content.
     """
-    prepare_staging(url, _signature())
+    overrides = _overrides(stored, Manifest(folders.archive))
+    prepare_staging(url, _signature(overrides))
     staging = Store(staging_url(url))
     problems = []
     for content in contents:
@@ -180,15 +181,18 @@ def rebuild(
             name = printable(escape(content.path.name))
             problems.append(Problem(name, printable(str(error)), content.is_known))
         done()
-    for record in _overrides(stored, Manifest(folders.archive)):
+    for record in overrides:
         staging.run(partial(replay, record=record))
     staging.close()
     return problems
 
 
-def _signature() -> str:
+def _signature(overrides: Sequence[Mapping[str, Any]]) -> str:
+    """What a second store is made of: another version or decision makes another one."""
     parsers = (f"{module.NAME} {module.PARSER_VERSION}" for module in formats.FORMATS)
-    return ", ".join([f"exportd {__version__}", *parsers])
+    decided = repr([(str(o["uuid"]), o["undone_at"] is None) for o in overrides])
+    digest = hashlib.sha256(decided.encode()).hexdigest()[:12]
+    return ", ".join([f"exportd {__version__}", *parsers, f"decisions {digest}"])
 
 
 def _take(staging: Store, content: Archived, memory_dir: str) -> None:
