@@ -23,6 +23,7 @@ from exportd.models import Message, Region, Transcript
 
 SAMPLES = Path(__file__).parent / "samples"
 NAMES = sorted(p.name for p in SAMPLES.iterdir() if not p.name.endswith(".golden.json"))
+TEXTS = [name for name in NAMES if not name.endswith((".json", ".jsonl"))]
 _REGENERATE = os.environ.get("TEST_REGENERATE") == "1"
 
 
@@ -46,7 +47,7 @@ def test_messages_and_regions_of_a_sample_partition_its_bytes(name: str) -> None
     assert all(start < end for start, end in spans)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith(".json")])
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_word_of_a_message_stands_in_its_text(name: str) -> None:
     raw = (SAMPLES / name).read_bytes()
     for message in formats.parse(raw, name).messages:
@@ -85,7 +86,7 @@ def golden(transcript: Transcript) -> str:
     facts = asdict(transcript)
     facts["messages"] = [_record(message) for message in facts["messages"]]
     facts["regions"] = [_record(region) for region in facts["regions"]]
-    return json.dumps(_without_empty(facts), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(_without_empty(facts), ensure_ascii=False, indent=1, default=str) + "\n"
 
 
 def _record(part: dict[str, Any]) -> dict[str, Any]:

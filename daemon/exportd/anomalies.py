@@ -231,6 +231,8 @@ _FLAGS = {
     "pasted_transcript": "a prompt holds a pasted transcript; it was read as the blocks it "
     "looks like",
     "scrollback": "this is a copy of a terminal, not an export; several runs may stand in it",
+    "indices_not_growing": "its indices repeat or go back, so they count for nothing; the "
+    "messages stand in the order of the file",
     "headless": "the text before the first block was kept as a system message",
     "truncated_tail": "it does not end as an export ends, in a line break: it was probably "
     "cut, and its last message may be incomplete; export it again",

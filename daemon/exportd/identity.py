@@ -182,7 +182,7 @@ def resolve(
     for export in sorted(exports, key=_earliest):
         if export.session_id:
             reason = f"the session's own id in {export.name}"
-            return Resolution(safe_id(export.session_id), reason, "certain")
+            return Resolution(exact_id(export.session_id), reason, "certain")
     if lineage:
         name, conversation_id = lineage
         return Resolution(conversation_id, f"continues the export {name}", "high")
@@ -320,9 +320,28 @@ def safe_id(text: str) -> str:
     told = all(_is_safe(char) or char in " -" for char in whole)
     if name and told and len(name.encode()) <= MAX_ID_BYTES:
         return name
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    cut = name.encode()[: MAX_ID_BYTES - 9].decode("utf-8", "ignore")
-    return f"{cut or 'conversation'}-{digest}"
+    return f"{_cut(name) or 'conversation'}-{_digest(text)}"
+
+
+def exact_id(text: str) -> str:
+    """A session's own id as a conversation id: two that differ at all stay two.
+
+    A name may be written in any case; an id may not. So where :func:`safe_id` would bring
+    ``A`` and ``a`` together, a digest follows what is no safe id as it stands.
+    """
+    name = safe_id(text)
+    digest = _digest(text)
+    if name == text or name.endswith(digest):
+        return name
+    return f"{_cut(name)}-{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _cut(name: str) -> str:
+    return name.encode()[: MAX_ID_BYTES - 9].decode("utf-8", "ignore")
 
 
 def _is_safe(char: str) -> bool:

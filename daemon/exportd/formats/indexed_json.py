@@ -8,15 +8,15 @@ position in the page: it may have gaps, which are reported, and it may not repea
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from ..errors import MalformedExport
-from ..models import Kind, Message, Region, Role, Span, Transcript
+from ..models import Kind, Message, Region, Span, Transcript
 from .base import Confidence
+from .records import DECODER, KINDS, ROLES, depth, is_index, text_of
 from .text import decode, escape, escape_value
 
 NAME = "indexed-json"
@@ -26,35 +26,8 @@ PARSER_VERSION = 1
 _LISTS = ("messages", "chats")
 _LIST = re.compile(r'"(?:messages|chats)"\s*:\s*\[')
 _INDEX = re.compile(r'"index"\s*:\s*\d')
-_ROLES = {
-    "prompt": Role.USER,
-    "user": Role.USER,
-    "human": Role.USER,
-    "response": Role.ASSISTANT,
-    "assistant": Role.ASSISTANT,
-    "system": Role.SYSTEM,
-    "tool": Role.TOOL,
-}
-_KINDS = {Role.USER: Kind.PROMPT, Role.TOOL: Kind.TOOL_RESULT}
-
-
-def _number(text: str) -> object:
-    """A number that jsonb and Python can hold, else its digits as text: nothing is lost."""
-    if len(text) > _MAX_DIGITS:
-        return text
-    number = float(text) if set(text) & set(".eE") else int(text)
-    return number if math.isfinite(number) else text
-
-
-def _refuse(text: str) -> object:
-    raise MalformedExport(f"{text} is no JSON; expected a number, a string or null")
-
-
-_MAX_DIGITS = 300
-_DECODER = json.JSONDecoder(
-    strict=False, parse_float=_number, parse_int=_number, parse_constant=_refuse
-)
 _BOM = "\ufeff"
+_LOOKED_AT = 20  # lists of that name that stand deeper belong to something else
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -65,7 +38,9 @@ def detect(head: bytes, name: str) -> Confidence:
         return Confidence(certain=False, reason="a JSON list, expected an object")
     if not text.lstrip().startswith("{"):
         return Confidence(certain=False, reason="no JSON")
-    if not (listed := _LIST.search(text)):
+    lists = islice(_LIST.finditer(text), _LOOKED_AT)
+    listed = next((found for found in lists if depth(text[: found.start()]) == 1), None)
+    if listed is None:
         return Confidence(certain=False, reason='JSON without a list "messages" or "chats"')
     empty = text[listed.end() :].lstrip().startswith("]")
     if _INDEX.search(text, listed.end()) or (empty and "exported_at" in text):
@@ -107,14 +82,14 @@ def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
     records: list[_Record] = []
     at = _expect(text, _skip(text, len(_BOM) if text.startswith(_BOM) else 0), "{")
     while text[at : at + 1] != "}":
-        key, at = _DECODER.raw_decode(text, at)
+        key, at = DECODER.raw_decode(text, at)
         if not isinstance(key, str):
             raise json.JSONDecodeError("Expecting a key in quotes", text, at)
         at = _skip(text, _expect(text, _skip(text, at), ":"))
         if key in _LISTS and text[at : at + 1] == "[":
             at = _list(text, at, records)
         else:
-            header[key], at = _DECODER.raw_decode(text, at)
+            header[key], at = DECODER.raw_decode(text, at)
         at = _next(text, at, "}")
     if (end := _skip(text, at + 1)) != len(text):
         raise json.JSONDecodeError("Text after the end of the object", text, end)
@@ -124,7 +99,7 @@ def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
 def _list(text: str, at: int, records: list[_Record]) -> int:
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
-        value, end = _DECODER.raw_decode(text, at)
+        value, end = DECODER.raw_decode(text, at)
         records.append((at, end, value))
         at = _next(text, end, "]")
     return at + 1
@@ -175,12 +150,12 @@ def _message(value: Any, number: int, span: Span) -> Message:
         )
     index, said = value.get("index"), value.get("type", value.get("role"))
     body = value.get("message", value.get("content"))
-    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 2**31:
+    if not is_index(index):
         found = "none" if index is None else type(index).__name__
         raise MalformedExport(
             f"message {number} has no usable index ({found}); expected a whole number from 0"
         )
-    role = _ROLES.get(said) if isinstance(said, str) else None
+    role = ROLES.get(said) if isinstance(said, str) else None
     if role is None or body is None:
         missing = "message" if role else "type (prompt or response)"
         raise MalformedExport(f"message {number} (index {index}) has no usable {missing}")
@@ -191,37 +166,12 @@ def _message(value: Any, number: int, span: Span) -> Message:
     }
     return Message(
         role=role,
-        kind=_KINDS.get(role, Kind.TEXT),
-        text=escape(_text(body)),
+        kind=KINDS.get(role, Kind.TEXT),
+        text=escape(text_of(body)),
         span=span,
         source_index=index,
         extra=escape_value(rest),
     )
-
-
-def _text(body: Any) -> str:
-    if isinstance(body, str):
-        return body
-    if isinstance(body, list):
-        return "\n\n".join(_item(item) for item in body)
-    return _item(body)
-
-
-def _item(item: Any) -> str:
-    """One element of a page as Markdown; what is not known stays JSON, never dropped."""
-    match item:
-        case str():
-            return item
-        case {"type": "pre", "data": str(code)}:
-            return f"```{item.get('language') or ''}\n{code}\n```"
-        case {"type": "ul", "data": list(rows)}:
-            return "\n".join(f"- {_text(row)}" for row in rows)
-        case {"type": "ol", "data": list(rows)}:
-            return "\n".join(f"{n}. {_text(row)}" for n, row in enumerate(rows, 1))
-        case {"type": "p" | "text", "data": str(text)} | {"type": "text", "text": str(text)}:
-            return text
-        case _:
-            return json.dumps(item, ensure_ascii=False)
 
 
 def _regions(messages: tuple[Message, ...], size_bytes: int) -> Iterator[Region]:
