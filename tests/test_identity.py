@@ -20,6 +20,7 @@ from exportd.identity import (
     MIN_EQUAL_RUN_CHARS,
     ExportFact,
     aliases,
+    exact_id,
     first_name,
     leading_anchors,
     parse_name,
@@ -557,3 +558,22 @@ def test_a_name_of_safe_signs_needs_no_digest(text: str, conversation_id: str) -
 def test_a_digest_stands_for_what_was_left_out(text: str) -> None:
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     assert safe_id(text).endswith(f"-{digest}")
+
+
+@pytest.mark.parametrize("text", ["rollout-master", "a", "2025-11-17.x_y", "é"])
+def test_an_id_that_is_safe_as_it_stands_stays_as_it_is(text: str) -> None:
+    assert exact_id(text) == text
+
+
+_LOOK_ALIKE = ["my plan", "My Plan", "my-plan", "my--plan", "-my-plan", "e\u0301", "é", "É"]
+
+
+def test_ids_that_look_alike_stay_apart() -> None:
+    assert len({exact_id(text) for text in _LOOK_ALIKE}) == len(_LOOK_ALIKE)
+    assert {exact_id(text).rsplit("-", 1)[0] for text in _LOOK_ALIKE[:2]} == {"my-plan"}
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_any_two_ids_stay_two_and_are_safe(one: str, other: str) -> None:
+    _assert_safe(exact_id(one))
+    assert (exact_id(one) == exact_id(other)) is (one == other)

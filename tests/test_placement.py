@@ -61,6 +61,38 @@ def _candidate(number: int, run: tuple[Place, ...]) -> Candidate:
     return Candidate(_segment(number, len(run)), run)
 
 
+@pytest.mark.parametrize(
+    ("stored", "incoming", "joins"),
+    [
+        ("one", "one", True),
+        ("one", "two", False),
+        ("one", None, True),
+        (None, "two", True),
+        (None, None, True),
+    ],
+)
+def test_two_sessions_with_ids_of_their_own_are_never_one_segment(
+    stored: str | None,
+    incoming: str | None,
+    joins: bool,  # noqa: FBT001
+) -> None:
+    run = said("a garden", "yes", "three beds", "here they are")
+    facts = replace(_exports(0, 4)[0], session_id=stored)
+    known = Candidate(replace(_segment(1, 4), exports=(facts,)), run)
+    placed = place([known], run, session_id=incoming)
+    assert (placed.segment is not None) is joins
+    assert placed.parted_from is None or joins
+
+
+def test_a_session_with_an_id_of_its_own_needs_no_anchor_to_grow() -> None:
+    run = tuple(_place(Role.SYSTEM, Kind.TEXT, text) for text in ("a", "b", "c"))
+    facts = replace(_exports(0, 2)[0], session_id="one")
+    known = Candidate(replace(_segment(1, 2), exports=(facts,)), run[:2])
+    assert place([known], run, session_id="one").segment is known.segment
+    assert place([known], run).segment is None
+    assert place([known], run[1:], session_id="one").segment is None
+
+
 # -- place -------------------------------------------------------------------------------
 
 

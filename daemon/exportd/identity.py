@@ -38,21 +38,26 @@ class Evidence:
 
 
 def same_segment(
-    known: Sequence[Place], incoming: Sequence[Place], *, same_header: bool = False
+    known: Sequence[Place],
+    incoming: Sequence[Place],
+    *,
+    same_header: bool = False,
+    same_session: bool = False,
 ) -> Evidence | None:
     """Evidence that both runs start at the same place of the same segment, or None.
 
-    ``same_header``: the exports they come from name one directory, client and model.
+    ``same_header``: the exports they come from name one directory, client and model;
+    ``same_session``: one session by an id of its own.
     """
     if _indexed(known) and _indexed(incoming):
         return _same_index_space(known, incoming)
     shorter, longer = sorted((known, incoming), key=_length)
     heads, others = anchors(shorter), anchors(longer)
-    if not heads:
+    if not heads and not same_session:
         return None
     if _heads(heads, others, shorter, longer) and len(heads) >= MIN_ANCHORS:
         return Evidence(f"all {len(heads)} anchors of the shorter head the longer", len(heads))
-    if _equal_run(shorter, longer) and (same_header or _is_telling(shorter)):
+    if _equal_run(shorter, longer) and (same_header or same_session or _is_telling(shorter)):
         return Evidence(f"all {len(shorter)} messages of the shorter head the longer", 1)
     return _rerendered(heads, others)
 

@@ -39,9 +39,12 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         title=transcript.title,
     )
     head = head_hash(read.places)
-    named = _named(fact, head) if _is_indexed(transcript) else None
+    is_named = transcript.session_id is not None or _is_indexed(transcript)
+    named = _named(fact, head) if is_named else None
     gathered = tx.candidates(head, transcript.format, named)
-    placement = place(gathered.candidates, read.places, transcript.header)
+    placement = place(
+        gathered.candidates, read.places, transcript.header, transcript.session_id
+    )
     decision = _decide(tx, read, fact, placement, gathered)
     write(tx, decision)
     names = {fact.name}
@@ -117,7 +120,7 @@ def _is_indexed(transcript: Transcript) -> bool:
 
 
 def _named(fact: identity.ExportFact, head: str | None) -> str:
-    """Where indices count, an export that starts later is found by its name."""
+    """Where indices count, or a session's own id, stored segments are found by the name."""
     return identity.resolve([fact], first_hash=head or "").conversation_id
 
 

@@ -92,13 +92,24 @@ def place(
     candidates: Sequence[Candidate],
     incoming: Sequence[Place],
     header: Mapping[str, Any] | None = None,
+    session_id: str | None = None,
 ) -> Placement:
     """The candidate with the strongest evidence, or a new segment; and the plan.
 
-    ``header`` is what the incoming export's header tells.
+    ``header`` is what the incoming export's header tells, ``session_id`` the session's own
+    id where the format has one: no likeness makes two sessions one.
     """
+    candidates = [c for c in candidates if _same_session(c.segment, session_id) is not False]
     judged = [
-        (same_segment(c.places, incoming, same_header=_has_header(c.segment, header)), c)
+        (
+            same_segment(
+                c.places,
+                incoming,
+                same_header=_has_header(c.segment, header),
+                same_session=_same_session(c.segment, session_id) is True,
+            ),
+            c,
+        )
         for c in candidates
     ]
     joined = [(evidence, c) for evidence, c in judged if evidence]
@@ -115,6 +126,12 @@ def place(
 
 def _has_header(segment: SegmentFact, header: Mapping[str, Any] | None) -> bool:
     return bool(header) and any(export.header == header for export in segment.exports)
+
+
+def _same_session(segment: SegmentFact, session_id: str | None) -> bool | None:
+    """Whether both are one session by an id of its own; None where one has no such id."""
+    known = {export.session_id for export in segment.exports} - {None}
+    return session_id in known if session_id is not None and known else None
 
 
 def _parted(
