@@ -15,7 +15,8 @@ CORE = {
     "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
-    "archive", "archived", "embedded", "intake", "manifest", "statuslog", "store", "watcher",
+    "archive", "archived", "earlier_state", "embedded", "intake", "manifest", "statuslog",
+    "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -91,9 +92,9 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "commands", "config", "folders", "ingest", "lifecycle",
-        "log",
-        "pipeline", "reindex", "residence", "service", "sessions", "teller", "verify", "waits",
+        "__init__", "__main__", "cli", "commands", "config", "folders", "import_state",
+        "ingest", "lifecycle", "log", "pipeline", "reindex", "residence", "service",
+        "sessions", "state_report", "state_rollback", "teller", "verify", "waits",
         "whereabouts",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

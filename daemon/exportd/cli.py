@@ -15,6 +15,7 @@ from .commands import (
     check_config,
     db,
     export,
+    import_state,
     ingest,
     migrate,
     reindex,
@@ -77,6 +78,7 @@ cli.add_command(verify.command)
 cli.add_command(check_config.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)
+cli.add_command(import_state.command)
 
 
 def main() -> None:

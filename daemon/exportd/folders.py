@@ -35,6 +35,10 @@ class Folders:
         return self.memory / "exports-failed"
 
     @property
+    def backups(self) -> Path:
+        return self.memory / "backups"
+
+    @property
     def sessions(self) -> Path:
         return self.memory / "sessions"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -91,7 +91,7 @@ class Service:
         watcher.start()
         try:
             log.info("service.started", memory_dir=str(self._folders.memory))
-            self._wait_for_database(self._prepare)
+            self._wait_for_database(self.prepare)
             if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._folders.exports))
                 self._resume()
@@ -177,7 +177,7 @@ class Service:
                 return
             self._answers()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """The schema is brought up to date, or must be so; what a kill left is mended."""
         if self._settings.database.auto_migrate:
             applied = migrate(self._database.url)
@@ -214,11 +214,27 @@ class Service:
 
         75 when something had to be deferred; dead letters are a fate, and 0.
         """
-        self._prepare()
+        self.prepare()
         reports = [self._teller.add(report) for report in self._once()]
         text = self._teller.tell() or "Nothing to do: no file waits.\n"
         self._store.close()
         return EX_TEMPFAIL if any(map(_is_deferred, reports)) else EX_OK, reports, text
+
+    def take(self, paths: Iterable[Path]) -> Iterator[Report]:
+        """What was in flight, then these dropped files and no others, each to its fate.
+
+        Ends early at a stop signal, and when the database does not answer.
+        """
+        self.prepare()
+        dropped = filter(None, map(self._pipeline.ingest, paths))
+        try:
+            for report in chain(map(self._pipeline.resume, self._intake.sweep()), dropped):
+                yield self._teller.add(report)
+                if self._stopping.is_set() or (_is_deferred(report) and not self._answers()):
+                    break
+        finally:
+            self._teller.tell()
+            self._store.close()
 
     def _once(self) -> Iterator[Report]:
         """What was in flight, what waits and what arrives meanwhile; at last what stays."""

@@ -25,7 +25,8 @@ from .dump import read_dump
 from .facts import read_statistics
 from .migrate import migrate, pending, rollback
 from .reading import read_conversation
-from .rows import Attempt, Decision, Drop, Gathered, Residence
+from .removing import Removed, SharedSegment, forget_archived, remove_segment
+from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
 from .staging import discard_staging, prepare_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
@@ -35,7 +36,11 @@ __all__ = [
     "Decision",
     "Drop",
     "Gathered",
+    "Removed",
     "Residence",
+    "SessionExport",
+    "SharedSegment",
+    "Shown",
     "Store",
     "Transaction",
     "connection_variables",
@@ -45,6 +50,7 @@ __all__ = [
     "pending",
     "prepare_staging",
     "relocate",
+    "remove_segment",
     "rollback",
     "staging_url",
     "swap",
@@ -163,6 +169,24 @@ class Store:
         """Conversation, messages and, of these, known ones of an ingested export."""
         rows = self._fetch("ingested", export_id=export_id)
         return rows[0] if rows else (None, 0, 0)
+
+    def shown(self, sha256s: Sequence[str]) -> dict[str, Shown]:
+        """What is stored of ingested exports, by SHA-256."""
+        rows = self._fetch("stored_exports", sha256s=list(sha256s))
+        return {sha256: Shown(*facts) for sha256, *facts in rows}
+
+    def session_exports(
+        self, format_name: str, session_ids: Sequence[str]
+    ) -> list[SessionExport]:
+        """Exports of sessions by their own ids; those whose removal is not done, too."""
+        rows = self._fetch("session_exports", format=format_name, session_ids=list(session_ids))
+        return [SessionExport(*row) for row in rows]
+
+    def forget_archived(
+        self, export_id: int, claim_id: UUID, name: str, failed_name: str, reason: str
+    ) -> None:
+        """A removed export's file lies among the dead letters now."""
+        self.run(lambda tx: forget_archived(tx, export_id, claim_id, name, failed_name, reason))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
         """A conversation with all its messages, or None when there is none."""

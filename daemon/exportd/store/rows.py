@@ -47,6 +47,31 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Of an ingested export: its conversation, the messages it shows, and how many its
+
+    segment has in storage.
+    """
+
+    conversation_id: str
+    messages: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExport:
+    """An export of a session that its format names by an id of its own."""
+
+    session_id: str
+    export_id: int
+    sha256: str
+    size_bytes: int
+    name: str
+    archive_name: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """Candidates for an export, with the ids of their stored messages, in order."""
 

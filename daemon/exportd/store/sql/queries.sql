@@ -831,3 +831,65 @@ LEFT JOIN exports e ON e.export_id = l.export_id
 WHERE d.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL
   AND e.state IS DISTINCT FROM 'ingested'
 ORDER BY l.dead_letter_id;
+
+-- Taking over the earlier scripts' state, and undoing that: the exception to append-only.
+
+-- stored_exports --
+SELECT e.sha256, s.conversation_id, es.message_count AS shown,
+       (SELECT count(*) FROM messages m
+        WHERE m.conversation_id = s.conversation_id AND m.segment_id = s.segment_id
+          AND m.message_index BETWEEN s.first_index AND s.first_index + s.message_count - 1)
+       AS stored
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE e.sha256 = ANY(%(sha256s)s) AND e.state = 'ingested';
+
+-- session_exports --
+-- A removed export keeps its archive name until its file has left the archive.
+SELECT e.metadata ->> 'session_id' AS session_id, e.export_id, e.sha256, e.size_bytes, e.name,
+       e.archive_name, e.state
+FROM exports e
+WHERE e.format = %(format)s AND e.metadata ->> 'session_id' = ANY(%(session_ids)s)
+  AND (e.state = 'ingested' OR e.archive_name IS NOT NULL)
+ORDER BY e.export_id;
+
+-- segment_contents --
+SELECT e.export_id, e.sha256, e.name,
+       EXISTS (SELECT 1 FROM drops d
+               WHERE d.export_id = e.export_id AND d.memory_dir = %(memory_dir)s) AS is_here
+FROM export_segments es
+JOIN exports e USING (export_id)
+WHERE es.segment_id = %(segment_id)s
+ORDER BY e.export_id;
+
+-- remove_renderings --
+DELETE FROM message_renderings r USING messages m
+WHERE r.message_id = m.message_id AND m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s;
+
+-- remove_messages --
+DELETE FROM messages
+WHERE conversation_id = %(conversation_id)s AND message_index BETWEEN %(first)s AND %(last)s;
+
+-- remove_links --
+DELETE FROM export_segments WHERE segment_id = %(segment_id)s;
+
+-- remove_log --
+DELETE FROM deduplication_log
+WHERE conversation_id = %(conversation_id)s AND segment_id = %(segment_id)s;
+
+-- remove_anomalies --
+DELETE FROM anomalies
+WHERE segment_id = %(segment_id)s OR export_id = ANY(%(export_ids)s);
+
+-- remove_segment --
+DELETE FROM segments WHERE segment_id = %(segment_id)s;
+
+-- set_exports_aside --
+UPDATE exports SET state = 'dead_letter', attempts = 0, ingested_at = NULL
+WHERE export_id = ANY(%(export_ids)s);
+
+-- forget_archived --
+UPDATE exports SET archive_name = NULL, archived_at = NULL
+WHERE export_id = %(export_id)s AND state <> 'ingested';
