@@ -12,21 +12,18 @@ exactly what B alone stores. Exit code 1 when a promise is broken.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
+
+from .running import drop, files_below, query, run
 
 # Independent of the parser on purpose: a line that starts a prompt, and nothing else.
 _PROMPT = re.compile(rb"^(?:>|\xe2\x9d\xaf)(?: |\xc2\xa0)(.*)$", re.MULTILINE)
@@ -37,7 +34,7 @@ _PROMPT = re.compile(rb"^(?:>|\xe2\x9d\xaf)(?: |\xc2\xa0)(.*)$", re.MULTILINE)
 @click.option("--pairs/--no-pairs", default=True, help="Also A then B against B alone.")
 def main(folder: Path, *, pairs: bool) -> None:
     """Check exportd's promises on every file below FOLDER."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = files_below(folder)
     with tempfile.TemporaryDirectory(prefix="exportd-corpus-") as temporary:
         broken = _check_all(files, Path(temporary) / "all")
         if pairs:
@@ -48,9 +45,9 @@ def main(folder: Path, *, pairs: bool) -> None:
 
 def _check_all(files: list[Path], memory: Path) -> list[str]:
     started = time.monotonic()
-    _drop(files, memory)
+    drop(files, memory)
     dropped = time.monotonic()
-    first = _run(memory)
+    first = run(memory)
     elapsed_s = time.monotonic() - dropped
     size_mb = sum(path.stat().st_size for path in files) / 1e6
     click.echo(f"{len(files)} files, {size_mb:.1f} MB, copied in {dropped - started:.1f} s")
@@ -61,11 +58,11 @@ def _check_all(files: list[Path], memory: Path) -> list[str]:
             click.echo(f"  dead letter: {report['name']}: {report['reason']}")
     broken = list(_bytes_kept(files, memory))
     broken += _found_prompts(files, memory)
-    _drop(files, memory)
-    again = _run(memory)
+    drop(files, memory)
+    again = run(memory)
     if new := sum(report["new"] for report in again):
         broken.append(f"dropped again: {new} new messages, expected 0")
-    facts = _query(memory, _FACTS)[0]
+    facts = query(memory, _FACTS)[0]
     click.echo("segments {}, conversations {}, messages {}, renderings {}".format(*facts[:4]))
     broken += [f"{name}: {n}" for name, n in zip(_BROKEN, facts[4:], strict=True) if n != "0"]
     return broken
@@ -85,7 +82,7 @@ def _bytes_kept(files: list[Path], memory: Path) -> Iterator[str]:
 def _found_prompts(files: list[Path], memory: Path) -> Iterator[str]:
     """Every prompt of every ingested file, as often as the file shows it."""
     stored: dict[str, list[list[str]]] = {}
-    for sha256, *renderings in _query(memory, _PROMPTS):
+    for sha256, *renderings in query(memory, _PROMPTS):
         stored.setdefault(sha256, []).append([_bare(text) for text in renderings])
     total = 0
     for path in files:
@@ -120,53 +117,14 @@ def _check_pairs(files: list[Path], temporary: Path) -> Iterator[str]:
     for number, (a, b) in enumerate(pairs):
         both, alone = temporary / f"both-{number}", temporary / f"alone-{number}"
         for path in (a, b):
-            _drop([path], both)
-            _run(both)
-        _drop([b], alone)
-        _run(alone)
-        if _query(both, _MESSAGES) != _query(alone, _MESSAGES):
+            drop([path], both)
+            run(both)
+        drop([b], alone)
+        run(alone)
+        if query(both, _MESSAGES) != query(alone, _MESSAGES):
             yield f"{a.name} then {b.name}: differs from {b.name} alone"
         shutil.rmtree(both)
         shutil.rmtree(alone)
-
-
-def _drop(files: list[Path], memory: Path) -> None:
-    for number, path in enumerate(files):
-        place = memory / "exports" / str(number)
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place / path.name)
-        status = path.stat()
-        os.utime(place / path.name, (status.st_atime, status.st_mtime))
-
-
-def _run(memory: Path) -> list[dict[str, Any]]:
-    with _failing_loudly("run --once"):
-        done = _exportd(memory, "run", "--once", "--json")
-    return list(json.loads(done.stdout)["files"])
-
-
-def _query(memory: Path, sql: str) -> list[list[str]]:
-    with _failing_loudly("db psql"):
-        done = _exportd(memory, "db", "psql", "-XAtF\x1f", "-R\x1e", "-c", sql)
-    return [row.split("\x1f") for row in done.stdout.removesuffix("\n").split("\x1e")]
-
-
-def _exportd(memory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "exportd", "--memory-dir", str(memory), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-
-@contextmanager
-def _failing_loudly(what: str) -> Iterator[None]:
-    try:
-        yield
-    except subprocess.CalledProcessError as error:
-        click.echo(error.stderr, err=True)
-        raise click.ClickException(f"{what} ended with exit code {error.returncode}") from error
 
 
 _FACTS = """
