@@ -53,9 +53,7 @@ def main(folder: Path, *, output: Path, names: bool) -> None:
 
 
 def _risks(memory: Path) -> list[str]:
-    """The risk of every conversation; nothing from an exportd that does not tell it yet."""
-    if "\n  stats " not in exportd(memory, "--help"):
-        return []
+    """The risk of every conversation."""
     found = json.loads(exportd(memory, "stats", "--json"))["conversations"]
     return [conversation["risk"]["level"] for conversation in found]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,9 @@ def _within(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Iterato
     yield from sorted(set(_fields(ours[0], theirs[0])))
     if len(ours) != len(theirs):
         yield f"{counted(len(ours) - 1, 'message')} expected, {len(theirs) - 1} found"
+    if (at := _reordered(ours[1:], theirs[1:])) is not None:
+        yield f"the same messages in another order, from message {at} on"
+        return
     places: dict[str, list[int]] = {}
     for number, (a, b) in enumerate(zip(ours[1:], theirs[1:], strict=False)):
         for field in sorted(set(_fields(a, b))):
@@ -43,6 +47,14 @@ def _within(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Iterato
     for field, numbers in places.items():
         count = counted(len(numbers), "message")
         yield f"{field} of {count}, the first of them message {numbers[0]}"
+
+
+def _reordered(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> int | None:
+    """Where two runs of the same texts part; None when they do not, or texts differ."""
+    a, b = ([m.get("content_hash") for m in run] for run in (ours, theirs))
+    if a == b or Counter(a) != Counter(b):
+        return None
+    return next(n for n, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
 
 
 def _fields(ours: object, theirs: object, path: str = "") -> Iterator[str]:

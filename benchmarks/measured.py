@@ -43,7 +43,7 @@ class Pair:
 class Measured:
     """Everything that the page tells. ``fates`` and ``outcomes`` are of this one run.
 
-    ``risks`` counts conversations by their risk of data loss; empty where it is unknown.
+    ``risks`` counts conversations by their risk of data loss.
     ``repeats`` are stored messages with the text of another one, in the whole store,
     within their conversation and within their segment. ``least_within`` is the smallest
     share of text that two files of one segment have in common, None without such files.

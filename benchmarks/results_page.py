@@ -134,8 +134,6 @@ def _stored(of: Measured) -> str:
 
 
 def _risk(risks: Mapping[str, int]) -> str:
-    if not risks:
-        return "This version of exportd tells no risk of data loss."
     told = ", ".join(
         f"{risks.get(level, 0):,} {level}" for level in ("none", "low", "medium", "high")
     )

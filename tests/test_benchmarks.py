@@ -111,6 +111,17 @@ def test_a_missing_conversation_and_a_missing_message_are_differences() -> None:
     assert differences(_dumped(), first_line) == ["deck: 1 message expected, 0 found"]
 
 
+def test_messages_in_another_order_are_told_as_that() -> None:
+    head = _dumped().splitlines()[0]
+    messages = [
+        json.dumps({"conversation_id": "deck", "message_index": n, "content_hash": text})
+        for n, text in enumerate(["a", "b", "c", "a", "c", "b"])
+    ]
+    ours, theirs = ("\n".join([head, *run]) for run in (messages[:3], messages[3:]))
+    (told,) = differences(ours, theirs)
+    assert told == "deck: the same messages in another order, from message 1 on"
+
+
 def test_files_taken_in_another_order_prove_nothing() -> None:
     check_taken(["a.txt", "b.txt"], [Path("0/a.txt"), Path("1/b.txt")])
     with pytest.raises(click.ClickException, match="proves nothing"):
