@@ -252,6 +252,53 @@ def test_calls_of_other_tools_are_other_messages() -> None:
     assert outcomes(one, two)[1] is Outcome.NEW
 
 
+def test_a_result_in_flight_is_not_taken_for_a_later_one_in_flight() -> None:
+    before = [*START[:3], result("Running…")]
+    later = [*START, call("ls ~"), result("Running…")]
+    done = [*START, call("ls ~"), result("cards.txt")]
+    assert texts(add(before, later)) == texts(later)
+    assert texts(add(add(before, later), done)) == texts(done)
+
+
+def test_the_second_result_that_shows_less_is_no_new_message() -> None:
+    """Calls side by side answer one after the other; the next turn may do the same again."""
+    calls = [call("a.py", "Read"), call("b.py", "Read"), result("Read 120 lines", "Read")]
+    full = [ask("go"), *calls, result("Read 31 lines", "Read")]
+    less = [ask("go"), *calls, result("(No changes)", "Read")]
+    again = [*less, *full]
+    assert texts(add(full, less)) == texts(add(less, full)) == texts(full)
+    assert texts(add(full, again)) == texts(add(again, full)) == texts([*full, *full])
+
+
+def test_what_follows_the_last_known_anchor_is_not_taken_for_a_later_turn() -> None:
+    known = [ask("go"), call("~/mill/a.py", "Read"), result("Read 500 lines", "Read")]
+    shown = [ask("go"), call("a.py", "Read"), result("(No changes)", "Read")]
+    shown += [ask("go"), call("a.py", "Read"), result("Read 500 lines", "Read")]
+    stored = add(known, shown)
+    assert texts(stored) == texts([*known, *shown[3:]])
+    assert stored[2].hashes == known[2].hashes | shown[2].hashes
+
+
+@pytest.mark.parametrize("end", [[], [say("All is read.")]])
+def test_a_path_that_now_reads_like_its_neighbour_did_stays_at_its_place(
+    end: list[Place],
+) -> None:
+    above = [ask("go"), call("deck.py", "Read"), call("src/deck.py", "Read"), *end]
+    below = [ask("go"), call("~/mill/deck.py", "Read"), call("deck.py", "Read"), *end]
+    assert outcomes(above, below)[1:3] == [Outcome.COMPLETED, Outcome.RERENDERED] or (
+        outcomes(above, below)[1:3] == [Outcome.RERENDERED] * 2
+    )
+    assert len(add(above, below)) == len(add(below, above)) == len(above)
+
+
+def test_a_text_that_repeats_later_does_not_move_there() -> None:
+    """That all of an export is stored somewhere, in order, does not say that it is there."""
+    less = [ask("go"), call("ls"), result("(No content)")]
+    full = [ask("go"), call("ls"), result("a\nb")]
+    stored = add([*less, *full], full)
+    assert [len(place.hashes) for place in stored] == [1, 1, 2, 1, 1, 1]
+
+
 # -- native indices ----------------------------------------------------------------------
 
 

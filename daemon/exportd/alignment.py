@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 from .fingerprint import compact, continues, equal_places, is_anchor, matching
 from .models import Kind, Outcome, Place, Plan, Step
@@ -20,6 +21,7 @@ from .models import Kind, Outcome, Place, Plan, Step
 # cell takes some 50 microseconds, so that no gap takes much longer than a second.
 MAX_CELLS = 20_000
 MAX_COARSE_CELLS = 1_000_000
+MAX_ANSWERS = 100  # so many results of calls side by side are told apart by their order
 
 # How alike two texts must be to be renderings of one message, as a share of the shorter.
 # Between two anchors a tool call's place speaks for itself; behind the last one only
@@ -31,6 +33,7 @@ _COMPARED_CHARS = 400
 _SAME_TEXT = 8.0
 _SAME_TEXT_GROWN = 6.0
 _SAME_PLACE = 2.0
+_LEFT_OUT = 1.0
 
 _Pairs = list[tuple[int, int]]  # (index among the known, index among the incoming)
 
@@ -65,8 +68,27 @@ def _by_index(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
 
 def _pairs(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
     """Which stored and incoming messages stand at the same place, both ascending."""
-    if (held := _held(known, incoming)) is not None:
-        return held
+    pairs = _pairs_by_place(known, incoming)
+    return pairs if len(pairs) == len(incoming) else _held(known, incoming) or pairs
+
+
+def _held(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs | None:
+    """The pairs when all of ``incoming`` stands, in order, among the known; else None.
+
+    So it is when a branch that was stored is exported again. Texts repeat, so it is asked
+    only when something would be new otherwise.
+    """
+    rest = iter(enumerate(known))
+    pairs = []
+    for number, place in enumerate(incoming):
+        found = next((k for k, stored in rest if _same(stored, place)), None)
+        if found is None:
+            return None
+        pairs.append((found, number))
+    return pairs
+
+
+def _pairs_by_place(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
     head = 0
     for a, b in zip(known, incoming, strict=False):
         if not _same(a, b):
@@ -79,24 +101,17 @@ def _pairs(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs:
         pairs += [(k0 + k, i0 + i) for k, i in gap.pairs()]
         pairs.append((k1, i1))
         k0, i0 = k1 + 1, i1 + 1
-    called = k0 > 0 and known[k0 - 1].kind is Kind.TOOL_CALL
-    tail = _Gap(known[k0:], incoming[i0:], closed=False, called=called)
-    return pairs + [(k0 + k, i0 + i) for k, i in tail.pairs()]
+    # Anchors do not vanish, so what lies before the next one on either side lies there on
+    # both; only a branch or another rendering of the anchor itself has more to pair.
+    k1, i1 = _next_anchor(known, k0), _next_anchor(incoming, i0)
+    turn = _Gap(known[k0:k1], incoming[i0:i1], closed=False, follows=k0 > 0)
+    rest = _Gap(known[k1:], incoming[i1:], closed=False)
+    pairs += [(k0 + k, i0 + i) for k, i in turn.pairs()]
+    return pairs + [(k1 + k, i1 + i) for k, i in rest.pairs()]
 
 
-def _held(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs | None:
-    """The pairs when all of ``incoming`` stands, in order, among the known; else None.
-
-    So it is when a branch that was stored is exported again.
-    """
-    rest = iter(enumerate(known))
-    pairs = []
-    for number, place in enumerate(incoming):
-        found = next((k for k, stored in rest if _same(stored, place)), None)
-        if found is None:
-            return None
-        pairs.append((found, number))
-    return pairs
+def _next_anchor(run: Sequence[Place], start: int) -> int:
+    return next((n for n in range(start, len(run)) if is_anchor(run[n])), len(run))
 
 
 def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) -> _Pairs:
@@ -110,34 +125,42 @@ def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) 
 class _Gap:
     """Two short runs between paired anchors; the one behind the last is not closed.
 
-    ``called``: what stands before it in both runs is one tool call.
+    ``follows``: what stands before it in both runs is one message.
     """
 
     known: Sequence[Place]
     incoming: Sequence[Place]
     closed: bool
-    called: bool = False
+    follows: bool = False
 
     def pairs(self) -> _Pairs:
-        """The best pairing in order (Needleman-Wunsch; leaving out costs nothing)."""
+        """The best pairing in order (Needleman-Wunsch).
+
+        To leave out costs something, for messages do not vanish, and paths that another
+        directory shows differently may read like their neighbours. It costs nothing at
+        the open end, where one run just goes on.
+        """
         rows, columns = len(self.known), len(self.incoming)
         if not rows or not columns:
             return []
         if rows * columns > MAX_CELLS:
             return list(self._coarse_pairs())
         score = [[self._score(k, i) for i in range(columns)] for k in range(rows)]
-        best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+        end = _LEFT_OUT if self.closed else 0.0
+        best = [[-end * (columns - i) for i in range(columns + 1)] for _ in range(rows + 1)]
         for k in range(rows - 1, -1, -1):
+            best[k][columns] = -end * (rows - k)
             for i in range(columns - 1, -1, -1):
-                paired = best[k + 1][i + 1] + score[k][i] if score[k][i] else 0.0
-                best[k][i] = max(paired, best[k + 1][i], best[k][i + 1])
+                paired = best[k + 1][i + 1] + score[k][i] if score[k][i] else -inf
+                best[k][i] = max(paired, max(best[k + 1][i], best[k][i + 1]) - _LEFT_OUT)
         return list(_walk(best, score))
 
     def _coarse_pairs(self) -> Iterator[tuple[int, int]]:
         """Too many cells: equal texts first, then what is of one kind and tool between."""
         k0 = i0 = 0
         for k1, i1 in [*equal_places(self.known, self.incoming), (None, None)]:
-            known, incoming = _shapes(self.known[k0:k1]), _shapes(self.incoming[i0:i1])
+            known = [_shape(place) for place in self.known[k0:k1]]
+            incoming = [_shape(place) for place in self.incoming[i0:i1]]
             if known == incoming:
                 alike = [(n, n) for n in range(len(known))]
             elif len(known) * len(incoming) <= MAX_COARSE_CELLS:
@@ -152,14 +175,19 @@ class _Gap:
     def _score(self, k: int, i: int) -> float:
         """How much speaks for one place; 0 is nothing."""
         a, b = self.known[k], self.incoming[i]
-        if _same(a, b):
-            return _SAME_TEXT
-        if (a.role, a.kind, a.tool) != (b.role, b.kind, b.tool):
-            return 0.0
+        # "Running…" is like nothing, not even itself: the first that fits is its place.
+        running = a.in_flight or b.in_flight
+        same = _same(a, b) and not running
+        if _shape(a) != _shape(b):
+            return _SAME_TEXT if same else 0.0
+        if a.kind is Kind.TOOL_RESULT and self._answers(k, i):
+            return _SAME_TEXT + (1.0 if same else _alike(a, b))
+        if same or running:
+            return _SAME_TEXT if same else _SAME_PLACE
         if self._provisional(k, i):
             return _SAME_TEXT_GROWN
         alike = _alike(a, b)
-        return _SAME_PLACE + 2 * alike if alike >= self._needed(k, i) else 0.0
+        return _SAME_PLACE + 2 * alike if alike >= self._needed(a) else 0.0
 
     def _provisional(self, k: int, i: int) -> bool:
         """Whether one is the end of its run and the other says the same and more."""
@@ -170,23 +198,24 @@ class _Gap:
             i == len(self.incoming) - 1 and continues(b, a)
         )
 
-    def _needed(self, k: int, i: int) -> float:
-        a, b = self.known[k], self.incoming[i]
+    def _needed(self, a: Place) -> float:
         if is_anchor(a):
             return _ALIKE_ANCHOR if self.closed else 1.0
-        if a.kind is Kind.TOOL_RESULT and self._answers(k, i):
-            return 0.0
-        return 0.0 if self.closed or a.in_flight or b.in_flight else _ALIKE_AT_END
+        return 0.0 if self.closed else _ALIKE_AT_END
 
     def _answers(self, k: int, i: int) -> bool:
-        """Whether both stand right behind one and the same tool call."""
-        if k == 0 or i == 0:
-            return self.called and k == i
-        return _same(self.known[k - 1], self.incoming[i - 1])
+        """Whether both are the same one of the results behind one and the same message."""
+        for _ in range(MAX_ANSWERS):
+            if k == 0 or i == 0:
+                return self.follows and k == i
+            k, i = k - 1, i - 1
+            if not self.known[k].kind is self.incoming[i].kind is Kind.TOOL_RESULT:
+                return self._score(k, i) > 0
+        return False
 
 
-def _shapes(run: Sequence[Place]) -> list[str]:
-    return [f"{place.role}/{place.kind}/{place.tool}" for place in run]
+def _shape(place: Place) -> str:
+    return f"{place.role}/{place.kind}/{place.tool}"
 
 
 def _walk(best: list[list[float]], score: list[list[float]]) -> Iterator[tuple[int, int]]:
@@ -195,7 +224,7 @@ def _walk(best: list[list[float]], score: list[list[float]]) -> Iterator[tuple[i
         if score[k][i] and best[k][i] == best[k + 1][i + 1] + score[k][i]:
             yield k, i
             k, i = k + 1, i + 1
-        elif best[k][i] == best[k][i + 1]:
+        elif best[k][i] == best[k][i + 1] - _LEFT_OUT:
             i += 1
         else:
             k += 1
