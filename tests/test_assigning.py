@@ -159,3 +159,9 @@ def test_ingest_hands_over_to_a_daemon_that_works(exportd: Command, tmp_path: Pa
         assert "handed to the daemon" in done.stdout
         session = exportd.memory_dir / "sessions" / "garden.md"
         wait_until(session.exists)
+
+
+def test_a_name_with_no_room_for_a_sidecar_is_ingested_without_one(road: Road) -> None:
+    name = "EXPORT-" + "a" * 244 + ".txt"
+    assert road.drop(name, FIRST).fate is Fate.INGESTED
+    assert list(road.folders.inflight.iterdir()) == []

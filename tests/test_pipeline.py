@@ -398,6 +398,50 @@ def test_an_index_that_says_something_else_is_a_conflict_and_both_are_kept(
     assert len(stored(road.url)) == 10
 
 
+def test_a_tool_call_cut_inside_its_name_is_completed_in_place(
+    another: Callable[[], Road],
+) -> None:
+    header = (
+        " ▐▛███▜▌   Claude Code v2.0.42\n▝▜█████▛▘  Sonnet 4.5\n  ▘▘ ▝▝    /home/ada/cards\n\n"
+    )
+    whole = (
+        f"{header}> count the cards\n\n⏺ I will count them.\n\n"
+        "⏺ Bash(wc -l cards.txt)\n  ⎿  52 cards.txt\n\n⏺ There are 52 cards.\n"
+    )
+    cut = whole[: whole.index("⏺ Bash") + 4]
+    for order in permutations(["EXPORT-A.txt", "EXPORT-B.txt"]):
+        road = another()
+        for name in order:
+            road.drop(name, {"EXPORT-A.txt": cut, "EXPORT-B.txt": whole}[name])
+        assert [row[3] for row in stored(road.url)] == [
+            "prompt",
+            "text",
+            "tool_call",
+            "tool_result",
+            "text",
+        ]
+
+
+def test_an_export_is_found_by_every_name_it_was_dropped_under(
+    another: Callable[[], Road],
+) -> None:
+    drops = [
+        ("2026-01-01-EXPORT-GARDEN.txt", garden(4)),
+        ("garden-copy.txt", garden(4)),
+        (
+            "2026-01-02-EXPORT-OTHER.txt",
+            talk("what next?", "The greenhouse.", "/export").rstrip()
+            + "\n  ⎿  Conversation exported\n     to: garden-copy.txt\n\n"
+            + talk("so be it", "Done, as you say."),
+        ),
+    ]
+    for order in permutations(drops):
+        road = another()
+        for name, text in order:
+            road.drop(name, text)
+        assert {row[0] for row in stored(road.url)} == {"garden"}
+
+
 def test_the_richer_of_two_contradicting_messages_brings_its_role_along(road: Road) -> None:
     road.drop("page.json", indexed(0, 10))
     page = json.loads(indexed(0, 10, m4="something else, and much longer than before it was"))

@@ -534,11 +534,11 @@ class Verdict:
             r"Conversationexportedto:(\S+)",
             " ".join(bare(s.text) for e in own for s in e.shown),
         )
-        known = set(records) - {bare(export.name) for export in own}
+        known = set(records) - {bare(name) for export in own for name in export.names}
         continued = {
             self._expected_conversation(self._home[export.sha256])
             for export in self._exports
-            if export not in own and bare(export.name) in known
+            if export not in own and known & set(map(bare, export.names))
         }
         return continued.pop() if len(continued) == 1 else _named(own)
 

@@ -104,6 +104,8 @@ def _pairs_by_place(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs
     # Anchors do not vanish, so what lies before the next one on either side lies there on
     # both; only a branch or another rendering of the anchor itself has more to pair.
     k1, i1 = _next_anchor(known, k0), _next_anchor(incoming, i0)
+    if k1 == len(known) - 1 or i1 == len(incoming) - 1:
+        k1, i1 = k1 + 1, i1 + 1  # cut, an end may look like an anchor
     turn = _Gap(known[k0:k1], incoming[i0:i1], closed=False, follows=k0 > 0)
     rest = _Gap(known[k1:], incoming[i1:], closed=False)
     pairs += [(k0 + k, i0 + i) for k, i in turn.pairs()]
@@ -178,8 +180,9 @@ class _Gap:
         # "Running…" is like nothing, not even itself: the first that fits is its place.
         running = a.in_flight or b.in_flight
         same = _same(a, b) and not running
-        if _shape(a) != _shape(b):
-            return _SAME_TEXT if same else 0.0
+        if _shape(a) != _shape(b):  # cut in its name, a tool call looks like prose
+            grown = _SAME_TEXT_GROWN if self._provisional(k, i) else 0.0
+            return _SAME_TEXT if same else grown
         if a.kind is Kind.TOOL_RESULT and self._answers(k, i):
             return _SAME_TEXT + (1.0 if same else _alike(a, b))
         if same or running:

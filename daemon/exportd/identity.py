@@ -159,6 +159,11 @@ class ExportFact:
     title: str | None = None
     other_names: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name the content was dropped under, the one that counts first."""
+        return self.name, *self.other_names
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
@@ -236,7 +241,7 @@ def aliases(exports: Sequence[ExportFact], first_hash: str) -> dict[str, str]:
     alone = [
         resolve([replace(export, name=name)], first_hash=first_hash)
         for export in exports
-        for name in sorted({export.name, *export.other_names})
+        for name in sorted(set(export.names))
     ]
     return {found.conversation_id: found.reason for found in alone}
 

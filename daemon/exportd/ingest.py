@@ -49,7 +49,7 @@ def ingest(tx: Transaction, read: Reading) -> Report:
     write(tx, decision)
     names = {fact.name}
     if placement.segment and decision.residence.left_id:
-        names |= {export.name for export in placement.segment.exports}
+        names |= {name for export in placement.segment.exports for name in export.names}
     return _report(read.drop, decision, follow(tx, names))
 
 

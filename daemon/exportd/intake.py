@@ -5,13 +5,14 @@ The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers on
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,7 +87,7 @@ class Intake:
 
     @staticmethod
     def _take_along(sidecar: Path, place: Path) -> None:
-        with suppress(FileNotFoundError):
+        with _without_sidecar():
             sidecar.rename(place / sidecar.name)
 
     @staticmethod
@@ -149,7 +150,8 @@ class Intake:
 
     def forget(self, claim: Claim) -> None:
         """Remove the place of a claim whose file has gone on, and the sidecar with it."""
-        sidecar_of(claim.path).unlink(missing_ok=True)
+        with _without_sidecar():
+            sidecar_of(claim.path).unlink()
         claim.path.parent.rmdir()
 
     def _check_size(self, size_bytes: int) -> None:
@@ -158,6 +160,18 @@ class Intake:
                 f"the file has {size_bytes:,} bytes; expected at most "
                 f"{self._max_export_bytes:,} (setting max_export_bytes)"
             )
+
+
+@contextmanager
+def _without_sidecar() -> Iterator[None]:
+    """A file may have none, and a name that is too long for one has none."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def read_sidecar(path: Path) -> str:

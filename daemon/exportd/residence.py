@@ -29,7 +29,7 @@ def _lineage(tx: Transaction, segment: SegmentFact) -> tuple[str, str] | None:
     """A known export that the segment's exports mention, if it is in one conversation."""
     names = sorted({name for export in segment.exports for name in export.lineage})
     named = tx.exports_named(names, segment.segment_id)
-    own_names = {"".join(export.name.split()) for export in segment.exports}
+    own_names = {"".join(name.split()) for e in segment.exports for name in e.names}
     found = [(n, c) for n, c in named if "".join(n.split()) not in own_names]
     return min(found) if len({conversation_id for _, conversation_id in found}) == 1 else None
 
@@ -124,7 +124,7 @@ def follow(tx: Transaction, names: set[str]) -> set[str]:
             if ids:
                 moved.add(segment.segment_id)
                 changed |= ids
-                names |= {export.name for export in segment.exports}
+                names |= {name for export in segment.exports for name in export.names}
     return changed
 
 

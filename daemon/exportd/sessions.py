@@ -196,7 +196,7 @@ def _settled(tx: Transaction, conversation_id: str) -> set[str]:
     """Everything in a conversation goes where it belongs now, and what mentions it, too."""
     tx.lock([conversation_id])
     segments = tx.segments_of([conversation_id])
-    names = {export.name for segment in segments for export in segment.exports}
+    names = {name for s in segments for export in s.exports for name in export.names}
     return rehome(tx, segments) | follow(tx, names)
 
 

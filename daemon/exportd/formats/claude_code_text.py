@@ -19,7 +19,7 @@ from .text import decode, encode
 
 NAME = "claude-code-text"
 TITLE = "Claude Code /export text"
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 
 _GAP = r"(?:[ \xa0]|$)"
 _PROMPT = re.compile(rf"[>❯]{_GAP}")
@@ -66,7 +66,8 @@ _ENDS_IN_LINE_BREAK = re.compile(r"[01]\.|2\.0\b")
 _CUT_CHARACTER = re.compile(
     rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"
 )
-_EXPORTED = re.compile(r"Conversation exported to:(.*)", re.DOTALL)
+# Wrapped anywhere, and a wrapped line loses its space.
+_EXPORTED = re.compile(r"Conversation\s+exported\s+to:(.*)", re.DOTALL)
 
 _BOM = b"\xef\xbb\xbf"
 

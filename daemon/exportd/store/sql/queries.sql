@@ -169,11 +169,12 @@ WHERE m.conversation_id = %(conversation_id)s
   AND m.message_index BETWEEN %(first)s AND %(last)s;
 
 -- exports_named --
-SELECT DISTINCT e.name, s.conversation_id
-FROM exports e
+-- By every name that a content was dropped under.
+SELECT DISTINCT d.original_name, s.conversation_id
+FROM drops d
 JOIN export_segments es USING (export_id)
 JOIN segments s USING (segment_id)
-WHERE regexp_replace(e.name, '\s', '', 'g') = ANY(%(names)s)
+WHERE regexp_replace(d.original_name, '\s', '', 'g') = ANY(%(names)s)
   AND s.segment_id IS DISTINCT FROM %(segment_id)s;
 
 -- ensure_conversation --

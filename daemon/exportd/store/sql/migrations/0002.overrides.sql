@@ -20,6 +20,10 @@ CREATE TABLE overrides (
 CREATE UNIQUE INDEX uk_overrides_from ON overrides (from_id)
     WHERE undone_at IS NULL AND operation <> 'split';
 
+-- An export is looked for by every name it was dropped under.
+DROP INDEX idx_exports_name;
+CREATE INDEX idx_drops_name ON drops (regexp_replace(original_name, '\s', '', 'g'));
+
 ALTER TABLE conversation_aliases ADD COLUMN former BOOLEAN DEFAULT FALSE NOT NULL;
 
 COMMENT ON COLUMN conversation_aliases.former IS 'An id it once had, that nothing stored suggests today';
