@@ -205,6 +205,11 @@ class Store:
 
         self.run(work)
 
+    def content_digest(self) -> tuple[int, int]:
+        """Equal for two stores with the same messages, wherever these lie in them."""
+        count, digest = self._fetch("content_digest")[0]
+        return int(count), int(digest)
+
     def conversation_ids(self) -> list[str]:
         """All conversations, in the order of their ids."""
         return [row[0] for row in self._fetch("dumped_conversations", conversation_ids=None)]

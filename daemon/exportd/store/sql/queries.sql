@@ -515,6 +515,11 @@ CREATE SCHEMA exportd_reindex;
 -- sign_staging --
 COMMENT ON SCHEMA exportd_reindex IS %(signature)s;
 
+-- content_digest --
+-- Equal for two stores that hold the same messages, in whatever order and conversations.
+SELECT count(*), coalesce(sum(hashtextextended(concat(role, ' ', kind, ' ', content), 0)), 0)
+FROM messages;
+
 -- staging_signature --
 SELECT obj_description(to_regnamespace('exportd_reindex'), 'pg_namespace');
 
