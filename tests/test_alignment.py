@@ -533,3 +533,14 @@ def test_a_long_gap_is_aligned_by_equal_texts_in_bounded_time() -> None:
 @given(RUNS, RUNS)
 def test_the_decision_is_the_same_each_time(known: list[Place], incoming: list[Place]) -> None:
     assert align(known, incoming) == align(list(known), list(incoming))
+
+
+def test_an_end_that_was_cut_is_completed_by_the_next_turn_and_not_by_a_later_one() -> None:
+    turn = (ask("count"), call("Task(count)"), result("Done (12 uses)"))
+    cut = [*turn, say("There")]
+    later = [
+        *(*turn[:2], result("Initializing…"), say("There are twelve beds.")),
+        *(*turn, say("There")),
+    ]
+    assert len(align(cut, later).order) == 8
+    assert outcomes(cut, later)[3] is Outcome.COMPLETED

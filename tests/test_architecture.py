@@ -12,7 +12,7 @@ import exportd
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alignment", "anomalies", "checks", "errors", "fingerprint", "formats", "identity",
-    "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
+    "likeness", "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "earlier_state", "embedded", "intake", "manifest", "statuslog",

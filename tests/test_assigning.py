@@ -165,3 +165,35 @@ def test_a_name_with_no_room_for_a_sidecar_is_ingested_without_one(road: Road) -
     name = "EXPORT-" + "a" * 244 + ".txt"
     assert road.drop(name, FIRST).fate is Fate.INGESTED
     assert list(road.folders.inflight.iterdir()) == []
+
+
+def test_files_of_one_name_are_ingested_one_after_the_other(
+    exportd: Command, tmp_path: Path
+) -> None:
+    for folder, text in {"a": FIRST, "b": talk("one", "1", "two", "2")}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.txt").write_text(text)
+    done = exportd("ingest", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert done.returncode == 0, done.stderr
+    assert len(list((exportd.memory_dir / "exports-archive").glob("notes*.txt"))) == 2
+
+
+def test_what_waits_under_a_name_keeps_its_own_decision(
+    exportd: Command, tmp_path: Path
+) -> None:
+    exports = exportd.memory_dir / "exports"
+    (exports / "notes.txt").write_text(FIRST)
+    (exports / "notes.txt.session").write_text("garden")
+    other = tmp_path / "notes.txt"
+    other.write_text(talk("one", "1", "two", "2"))
+    done = exportd("ingest", str(other), "--session-id", "greenhouse")
+    assert done.returncode == 0, done.stderr
+    files = {path.name for path in (exportd.memory_dir / "sessions").iterdir()}
+    assert files == {"garden.md", "greenhouse.md"}
+
+
+def test_a_file_that_cannot_be_read_is_told_by_the_exit_code(
+    exportd: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("apples\n")
+    assert exportd("ingest", str(tmp_path / "list.txt")).returncode == 65

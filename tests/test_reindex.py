@@ -186,6 +186,26 @@ def test_a_killed_run_changes_nothing_and_the_next_goes_on(
     assert rows(database_url, SCHEMA) == [(0,)]
 
 
+def test_a_folder_without_an_archive_is_refused_and_not_made(
+    exportd: Command, tmp_path: Path
+) -> None:
+    done = exportd("--memory-dir", str(tmp_path / "typo"), "reindex")
+    assert done.returncode == 64
+    assert "there is no" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_former_ids_still_find_their_conversation(filled: Command, database_url: str) -> None:
+    execute(
+        database_url,
+        "INSERT INTO conversation_aliases VALUES ('once', 'garden-planner', 'x', now(), TRUE)",
+    )
+    assert filled("export", "note").returncode == 0  # its name, though it was assigned
+    assert filled("reindex").returncode == 0
+    assert filled("export", "once").returncode == 0
+    assert filled("export", "note").returncode == 0
+
+
 def test_while_a_daemon_works_in_the_folder_it_is_refused(filled: Command) -> None:
     with filled.running():
         assert filled("reindex").returncode == 73

@@ -26,6 +26,7 @@ from exportd.checks.facts import Weight
 from exportd.folders import Folders
 from exportd.manifest import NAME as MANIFEST
 from exportd.models import Fate
+from exportd.render.verification import verification_report
 from exportd.store import Store
 from exportd.verify import Verification, verify
 
@@ -117,9 +118,9 @@ END $$
 """
 
 
-def verified(memory: Path, url: str) -> Verification:
+def verified(memory: Path, url: str, *, alone: bool = False) -> Verification:
     with closing(Store(url)) as store, closing(Store(url)) as live:
-        return verify(store, live, Folders(memory))
+        return verify(store, live, Folders(memory), alone=alone)
 
 
 def kinds(done: Verification) -> list[str]:
@@ -603,6 +604,17 @@ def test_exports_of_a_memory_folder_that_is_not_here_are_not_checked(
     assert done.findings == []
     assert list(done.not_checked.values()) == [1]
     assert "/nowhere/MEMORY-CONTEXT" in next(iter(done.not_checked))
+    told = verification_report([], {}, {}, done.not_checked, 0.0)
+    assert told.startswith("✓ no damage found, but 1 export not checked")
+
+
+def test_what_a_memory_folder_lacks_after_it_was_moved_is_missing(
+    memory: Path, url: str
+) -> None:
+    execute(url, "UPDATE drops SET memory_dir = '/old/place/MEMORY-CONTEXT'")
+    assert verified(memory, url, alone=True).findings == []
+    (memory / "exports-archive" / FILE).rename(memory / "away")
+    assert kinds(verified(memory, url, alone=True)) == ["archive_missing"]
 
 
 def test_exports_of_another_memory_folder_on_this_machine_are_checked_there(

@@ -8,13 +8,12 @@ anchors, then what lies between two anchors (DESIGN 4).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf
 
 from .fingerprint import compact, continues, equal_places, is_anchor, matching
+from .likeness import alike
 from .models import Kind, Outcome, Place, Plan, Step
 
 # A gap with more cells than this is aligned by equal texts and by kind and tool alone: a
@@ -28,7 +27,6 @@ MAX_ANSWERS = 100  # so many results of calls side by side are told apart by the
 # its text does. Prompts and prose must always be alike.
 _ALIKE_ANCHOR = 0.6
 _ALIKE_AT_END = 0.5
-_COMPARED_CHARS = 400
 
 _SAME_TEXT = 8.0
 _SAME_TEXT_GROWN = 6.0
@@ -120,7 +118,19 @@ def _anchor_pairs(known: Sequence[Place], incoming: Sequence[Place], head: int) 
     ks = [n for n in range(head, len(known)) if is_anchor(known[n])]
     ins = [n for n in range(head, len(incoming)) if is_anchor(incoming[n])]
     equal = equal_places([known[n] for n in ks], [incoming[n] for n in ins])
+    # An end that was cut may equal the end of a later turn: what goes on from it comes first.
+    if equal and _goes_on_before([known[n] for n in ks], [incoming[n] for n in ins], equal):
+        equal.pop()
     return [(ks[k], ins[i]) for k, i in equal]
+
+
+def _goes_on_before(known: list[Place], incoming: list[Place], pairs: _Pairs) -> bool:
+    k0, i0 = pairs[-2] if len(pairs) > 1 else (-1, -1)
+    k1, i1 = pairs[-1]
+    known_end, incoming_end = k1 == len(known) - 1, i1 == len(incoming) - 1
+    return (known_end and any(continues(known[k1], p) for p in incoming[i0 + 1 : i1])) or (
+        incoming_end and any(continues(incoming[i1], p) for p in known[k0 + 1 : k1])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +174,12 @@ class _Gap:
             known = [_shape(place) for place in self.known[k0:k1]]
             incoming = [_shape(place) for place in self.incoming[i0:i1]]
             if known == incoming:
-                alike = [(n, n) for n in range(len(known))]
+                shaped = [(n, n) for n in range(len(known))]
             elif len(known) * len(incoming) <= MAX_COARSE_CELLS:
-                alike = matching(known, incoming)
+                shaped = matching(known, incoming)
             else:
-                alike = []
-            yield from ((k0 + k, i0 + i) for k, i in alike if self._score(k0 + k, i0 + i) > 0)
+                shaped = []
+            yield from ((k0 + k, i0 + i) for k, i in shaped if self._score(k0 + k, i0 + i) > 0)
             if k1 is not None and i1 is not None:
                 yield k1, i1
                 k0, i0 = k1 + 1, i1 + 1
@@ -184,13 +194,13 @@ class _Gap:
             grown = _SAME_TEXT_GROWN if self._provisional(k, i) else 0.0
             return _SAME_TEXT if same else grown
         if a.kind is Kind.TOOL_RESULT and self._answers(k, i):
-            return _SAME_TEXT + (1.0 if same else _alike(a, b))
+            return _SAME_TEXT + (1.0 if same else alike(a, b))
         if same or running:
             return _SAME_TEXT if same else _SAME_PLACE
         if self._provisional(k, i):
             return _SAME_TEXT_GROWN
-        alike = _alike(a, b)
-        return _SAME_PLACE + 2 * alike if alike >= self._needed(a) else 0.0
+        share = alike(a, b)
+        return _SAME_PLACE + 2 * share if share >= self._needed(a) else 0.0
 
     def _provisional(self, k: int, i: int) -> bool:
         """Whether one is the end of its run and the other says the same and more."""
@@ -239,31 +249,6 @@ def _same(a: Place, b: Place) -> bool:
 
 def _grown(a: Place, b: Place) -> bool:
     return continues(a, b) or continues(b, a)
-
-
-def _alike(a: Place, b: Place) -> float:
-    """How much of the texts stands in both, by runs of three characters; 0 to 1.
-
-    A path may grow in a tool call, so the shorter text counts there. Prompts and prose
-    keep their length, and templates differ at their ends.
-    """
-    (head_a, tail_a), (head_b, tail_b) = _trigrams(a.text), _trigrams(b.text)
-    if not head_a or not head_b:
-        return 0.0
-    common = (head_a & head_b).total()
-    if not is_anchor(a):
-        return common / min(head_a.total(), head_b.total())
-    common = min(common, (tail_a & tail_b).total())
-    return common / max(head_a.total(), head_b.total())
-
-
-@lru_cache(maxsize=1024)
-def _trigrams(text: str) -> tuple[Counter[str], Counter[str]]:
-    """The runs of three characters at the beginning and at the end of a compact text."""
-    whole = compact(text)
-    parts = (whole[:_COMPARED_CHARS], whole[-_COMPARED_CHARS:])
-    head, tail = (Counter(part[n : n + 3] for n in range(len(part))) for part in parts)
-    return head, tail
 
 
 def _order(known: int, incoming: int, pairs: _Pairs) -> Iterator[int]:

@@ -237,12 +237,16 @@ def description(exports: Sequence[ExportFact], found: Resolution) -> dict[str, s
 
 
 def aliases(exports: Sequence[ExportFact], first_hash: str) -> dict[str, str]:
-    """The ids that a segment's exports suggest, each taken alone, and why."""
-    alone = [
-        resolve([replace(export, name=name)], first_hash=first_hash)
+    """The ids that a segment's exports suggest, each taken alone, and why.
+
+    What a person or the format says comes on top of what the names say.
+    """
+    named = [
+        replace(export, name=name, explicit_id=None, session_id=None)
         for export in exports
         for name in sorted(set(export.names))
     ]
+    alone = (resolve([fact], first_hash=first_hash) for fact in (*named, *exports))
     return {found.conversation_id: found.reason for found in alone}
 
 

@@ -188,6 +188,8 @@ class Pipeline:
         else:
             reason = "stored before an interruption; only its archiving was left to do"
         conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
+        if conversation_id in also_changed:
+            reason += f"; it belongs to {conversation_id} now"
         return Report(
             drop.name,
             attempt.outcome or Fate.DUPLICATE_FILE,

@@ -57,13 +57,19 @@ Progress = Callable[[int, int], object]
 
 
 def verify(
-    store: Store, live: Store, folders: Folders, progress: Progress = lambda _done, _all: None
+    store: Store,
+    live: Store,
+    folders: Folders,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    alone: bool = True,
 ) -> Verification:
     """Check everything; ``live`` is a second connection, beside the snapshot of ``store``.
 
+    Unless ``alone``, other memory folders may have exports in the database, too.
     Holds the messages of one segment at a time, and a short row for every segment.
     """
-    walk = _Walk(live, folders, progress)
+    walk = _Walk(live, folders, progress, alone=alone)
     store.run(walk.database)
     walk.folder()
     order = list(Weight)
@@ -74,12 +80,14 @@ def verify(
 class _Walk:
     """One verification on its way; findings and counts gather in ``done``."""
 
-    def __init__(self, live: Store, folders: Folders, progress: Progress) -> None:
+    def __init__(
+        self, live: Store, folders: Folders, progress: Progress, *, alone: bool
+    ) -> None:
         self.done = Verification()
         self._live = live
         self._folders = folders
         self._progress = progress
-        self._whereabouts = Whereabouts(folders, live)
+        self._whereabouts = Whereabouts(folders, live, alone=alone)
         self._conversation_ids: list[str] = []
         self._exports = 0
 

@@ -34,9 +34,14 @@ class Amiss:
 
 
 class Whereabouts:
-    """Finds raw bytes; ``store`` is asked anew, outside of any snapshot."""
+    """Finds raw bytes; ``store`` is asked anew, outside of any snapshot.
 
-    def __init__(self, folders: Folders, store: Store) -> None:
+    ``alone``: the database serves this memory folder and no other, wherever it was moved
+    from.
+    """
+
+    def __init__(self, folders: Folders, store: Store, *, alone: bool) -> None:
+        self._alone = alone
         self._folders = folders
         self._store = store
         self.used: set[str] = set()  # names in the archive that stand for an export
@@ -69,7 +74,8 @@ class Whereabouts:
         return self._in_other_folders(export)
 
     def _is_ours(self, export: ExportRow) -> bool:
-        return not export.memory_dirs or escape(str(self._folders.memory)) in export.memory_dirs
+        here = escape(str(self._folders.memory))
+        return self._alone or not export.memory_dirs or here in export.memory_dirs
 
     def _in_folder(self, folders: Folders, export: ExportRow) -> bytes | Amiss:
         """Under its name; where several folders have it, maybe under that of its own drop."""

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from .. import reindex
 from ..config import Settings
+from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..statuslog import StatusLog
@@ -36,6 +37,11 @@ def command(settings: Settings, *, dry_run: bool) -> int:
     read, nothing changed.
     """
     folders = Folders(settings.memory_dir.absolute())
+    if not folders.archive.is_dir():
+        raise RefusedRequest(
+            f"there is no {folders.archive}; expected a memory folder with an archive to "
+            "rebuild the database from, see --memory-dir"
+        )
     folders.create()
     with held(folders), database(settings, folders) as found:
         migrate(found.url)

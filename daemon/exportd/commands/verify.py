@@ -68,23 +68,30 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
         closing(Store(found.url)) as live,
         _bar() as progress,
     ):
-        done = verify.verify(store, live, folders, progress)
+        alone = settings.database.url is None
+        done = verify.verify(store, live, folders, progress, alone=alone)
+        refused = None
         if deep:
-            done.findings += _deep(found.url, store, folders, progress)
+            try:
+                done.findings += _deep(found.url, store, folders, progress)
+            except RefusedRequest as error:
+                refused = error
             done.findings.sort(key=lambda finding: finding.severity is Weight.NOTE)
     duration_s = time.monotonic() - started
     click.echo(_json(done, duration_s) if as_json else _text(done, duration_s), nl=as_json)
+    if refused is not None and not done.damages:
+        raise refused
     return EX_DATAERR if done.damages else 0
 
 
 def _deep(
     url: str, store: Store, folders: Folders, progress: verify.Progress
 ) -> Iterator[Finding]:
-    """What the archive alone would give otherwise; nothing stored is touched."""
-    try:
-        contents = reindex.inventory(folders, store)
-    except RefusedRequest:
-        return  # a file is missing, which is told already
+    """What the archive alone would give otherwise; nothing stored is touched.
+
+    ``RefusedRequest`` when exports of the database are not in this archive.
+    """
+    contents = reindex.inventory(folders, store)
     count = iter(range(1, len(contents) + 1))
     reindex.rebuild(url, contents, folders, store, lambda: progress(next(count), len(contents)))
     staging = Store(staging_url(url))

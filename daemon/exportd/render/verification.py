@@ -21,7 +21,7 @@ def verification_report(
 ) -> str:
     """Counts first, then ``findings`` in the order given."""
     lines = [
-        _verdict(findings),
+        _verdict(findings, sum(not_checked.values())),
         "",
         *_summary(checked, duration_s),
         *_bytes(bytes_by_class),
@@ -34,10 +34,12 @@ def verification_report(
     return "\n".join(lines) + "\n"
 
 
-def _verdict(findings: Sequence[Finding]) -> str:
+def _verdict(findings: Sequence[Finding], not_checked: int) -> str:
     damages = sum(finding.severity is Weight.DAMAGE for finding in findings)
     notes = len(findings) - damages
     told = f" ({_some(notes, 'note')})" if notes else ""
+    if not damages and not_checked:
+        return f"✓ no damage found, but {_some(not_checked, 'export')} not checked{told}"
     return f"✗ {_some(damages, 'damage')} found{told}" if damages else f"✓ healthy{told}"
 
 

@@ -69,6 +69,7 @@ def swap(tx: Transaction) -> None:
 _STEPS = (
     "keep_message_times",
     "keep_conversation_times",
+    "keep_former_aliases",
     "clear_stored",
     "take_exports",
     "take_drops",

@@ -400,7 +400,11 @@ WHERE export_id = %(export_id)s
 ORDER BY log_id DESC LIMIT 1;
 
 -- conversation --
-SELECT c.conversation_id, c.created_at, c.last_updated, c.total_messages, c.metadata,
+SELECT c.conversation_id,
+       (SELECT coalesce(min(e.created_at), c.created_at)
+        FROM segments s JOIN export_segments es USING (segment_id) JOIN exports e USING (export_id)
+        WHERE s.conversation_id = c.conversation_id) AS created_at,
+       c.last_updated, c.total_messages, c.metadata,
        (SELECT count(*) FROM export_segments es JOIN segments s USING (segment_id)
         WHERE s.conversation_id = c.conversation_id) AS export_count,
        (SELECT coalesce(sum(l.messages_processed), 0) FROM deduplication_log l
@@ -411,8 +415,10 @@ FROM conversations c
 WHERE c.conversation_id = %(conversation_id)s;
 
 -- conversation_aliases --
-SELECT alias FROM conversation_aliases
-WHERE conversation_id = %(conversation_id)s ORDER BY alias COLLATE "C";
+SELECT alias FROM conversation_aliases a
+WHERE a.conversation_id = %(conversation_id)s
+  AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.conversation_id = a.alias)
+ORDER BY alias COLLATE "C";
 
 -- dumped_aliases --
 SELECT alias FROM conversation_aliases
@@ -547,6 +553,13 @@ UPDATE exportd_reindex.conversations n
 SET created_at = o.created_at, last_updated = o.last_updated
 FROM conversations o
 WHERE o.conversation_id = n.conversation_id;
+
+-- keep_former_aliases --
+INSERT INTO exportd_reindex.conversation_aliases (alias, conversation_id, reason, created_at, former)
+SELECT o.alias, o.conversation_id, o.reason, o.created_at, TRUE
+FROM conversation_aliases o
+JOIN exportd_reindex.conversations n USING (conversation_id)
+ON CONFLICT DO NOTHING;
 
 -- clear_stored --
 TRUNCATE conversations, segments, messages, message_renderings, export_segments, watermarks,
