@@ -14,7 +14,7 @@ from ..config import Settings
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..statuslog import StatusLog
-from ..store import Store, discard_staging, migrate, staging_url, swap
+from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from ..teller import Teller
 
 EX_DATAERR = 65
@@ -37,7 +37,7 @@ def command(settings: Settings, *, dry_run: bool) -> int:
     """
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    with held(folders), database(settings, folders) as found:
+    with held(folders), database(settings, folders) as found, sole_staging(found.url):
         migrate(found.url)
         store = Store(found.url)
         contents = reindex.inventory(folders, store)

@@ -26,7 +26,7 @@ from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..render.verification import verification_report
-from ..store import Store, discard_staging, staging_url
+from ..store import Store, discard_staging, sole_staging, staging_url
 
 EX_DATAERR = 65
 
@@ -61,9 +61,12 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
     """
     folders = Folders(settings.memory_dir.absolute())
     started = time.monotonic()
+    if deep:
+        folders.create()
     with (
         held(folders) if deep else nullcontext(),
         database(settings, folders) as found,
+        sole_staging(found.url) if deep else nullcontext(),
         closing(Store(found.url)) as store,
         closing(Store(found.url)) as live,
         _bar() as progress,

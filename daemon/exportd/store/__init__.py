@@ -27,7 +27,7 @@ from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
-from .staging import discard_staging, prepare_staging, staging_url, swap
+from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
 
@@ -52,6 +52,7 @@ __all__ = [
     "relocate",
     "remove_segment",
     "rollback",
+    "sole_staging",
     "staging_url",
     "swap",
     "write",

@@ -531,10 +531,17 @@ LOCK TABLE conversations, exports, drops, segments, messages, message_renderings
            watermarks, deduplication_log, conversation_aliases, anomalies, overrides
 IN ACCESS EXCLUSIVE MODE;
 
+-- staging_lock --
+SELECT pg_try_advisory_lock(hashtext('exportd reindex'));
+
 -- not_in_staging --
-SELECT count(*) FROM exports e
-WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
-  AND NOT EXISTS (SELECT 1 FROM exportd_reindex.exports n WHERE n.sha256 = e.sha256);
+SELECT (SELECT count(*) FROM exports e
+        WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
+          AND NOT EXISTS (SELECT 1 FROM exportd_reindex.exports n WHERE n.sha256 = e.sha256)),
+       (SELECT count(*) FROM overrides o
+        WHERE NOT EXISTS (SELECT 1 FROM exportd_reindex.overrides n
+                          WHERE n.uuid = o.uuid
+                            AND (n.undone_at IS NULL) = (o.undone_at IS NULL)));
 
 -- keep_message_times --
 UPDATE exportd_reindex.messages n SET created_at = o.created_at
