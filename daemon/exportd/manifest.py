@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import re
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import MAXYEAR, datetime
@@ -70,6 +71,8 @@ class Manifest:
         except OSError as error:
             raise DiskTrouble(f"{self._path}: cannot be read ({error.strerror})") from error
         with file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DiskTrouble(f"{self._path}: cannot be read (a special file)")
             for number, line in enumerate(file, 1):
                 try:
                     yield _checked(json.loads(line))

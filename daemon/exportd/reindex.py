@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, formats, manifest
-from .errors import PermanentError, RefusedRequest
+from .errors import DiskTrouble, PermanentError, RefusedRequest
 from .fingerprint import places
 from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
@@ -119,8 +119,14 @@ def _contents(archive: Path) -> dict[str, Path]:
             continue
         if path.is_symlink() or not path.is_file():
             continue
-        with path.open("rb") as file:
-            found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+        try:
+            with path.open("rb") as file:
+                found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+        except OSError as error:
+            raise DiskTrouble(
+                f"{printable(escape(str(path)))}: cannot be read ({error.strerror}); a "
+                "database rebuilt without it would be poorer"
+            ) from error
     return found
 
 

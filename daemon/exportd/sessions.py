@@ -201,7 +201,9 @@ def _settled(tx: Transaction, conversation_id: str) -> set[str]:
     tx.lock([conversation_id])
     segments = tx.segments_of([conversation_id])
     names = {name for s in segments for export in s.exports for name in export.names}
-    return rehome(tx, segments) | follow(tx, names)
+    changed = rehome(tx, segments) | follow(tx, names)
+    tx.execute("mark_untold", conversation_ids=sorted(changed))  # told after the commit
+    return changed
 
 
 def _load(tx: Transaction, override_id: int) -> Override:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import reindex
+from .. import manifest, reindex
 from ..config import Settings
 from ..folders import Folders
 from ..lifecycle import database, held
@@ -41,6 +41,12 @@ def command(settings: Settings, *, dry_run: bool) -> int:
         migrate(found.url)
         store = Store(found.url)
         contents = reindex.inventory(folders, store)
+        if contents and not (folders.archive / manifest.NAME).exists():
+            click.echo(
+                f"There is no {folders.archive.name}/{manifest.NAME}: names and times are "
+                "those of the archived files, and what people decided is known from the "
+                "database alone."
+            )
         with Progress(
             console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
         ) as bar:

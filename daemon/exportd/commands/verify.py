@@ -22,7 +22,7 @@ from rich.progress import (
 from .. import reindex, verify
 from ..checks.facts import Finding, Weight
 from ..config import Settings
-from ..errors import RefusedRequest
+from ..errors import DiskTrouble, RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..render.verification import verification_report
@@ -86,8 +86,8 @@ def _deep(
     """What the archive alone would give otherwise; nothing stored is touched."""
     try:
         contents = reindex.inventory(folders, store)
-    except RefusedRequest:
-        return  # a file is missing, which is told already
+    except (RefusedRequest, DiskTrouble):
+        return  # a file is missing or unreadable, which is told already
     count = iter(range(1, len(contents) + 1))
     reindex.rebuild(url, contents, folders, store, lambda: progress(next(count), len(contents)))
     staging = Store(staging_url(url))

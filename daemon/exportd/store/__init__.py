@@ -247,8 +247,9 @@ class Store:
         return int(self._fetch("total_messages")[0][0])
 
     def untold(self, memory_dir: str) -> list[str]:
-        """Conversations whose session file a crash may have left behind."""
-        return [row[0] for row in self._fetch("untold", memory_dir=memory_dir)]
+        """Conversations whose session file a crash may have left behind; gone ones, too."""
+        gone = self._fetch("gone_by_decision")
+        return [row[0] for row in (*self._fetch("untold", memory_dir=memory_dir), *gone)]
 
     def mark_told(self, memory_dir: str) -> None:
         self._execute("mark_told", memory_dir=memory_dir)

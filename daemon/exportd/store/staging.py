@@ -104,5 +104,6 @@ _STEPS = (
     "take_anomalies",
     "take_overrides",
     "advance_sequences",
+    "mark_all_untold",
     "discard_staging",
 )
