@@ -197,3 +197,68 @@ def test_a_file_that_cannot_be_read_is_told_by_the_exit_code(
 ) -> None:
     (tmp_path / "list.txt").write_text("apples\n")
     assert exportd("ingest", str(tmp_path / "list.txt")).returncode == 65
+
+
+def test_a_folder_with_the_name_of_a_sidecar_is_none(road: Road) -> None:
+    folder = road.folders.exports / "EXPORT-A.txt.session"
+    folder.mkdir()
+    (folder / "EXPORT-B.txt").write_text(talk("one", "1", "two", "2"))
+    report = road.drop("EXPORT-A.txt", FIRST)
+    assert report is not None
+    assert report.fate is Fate.INGESTED
+    assert (folder / "EXPORT-B.txt").exists()
+
+
+def test_a_sidecar_that_is_being_written_is_waited_for(road: Road) -> None:
+    with (road.folders.exports / "EXPORT-A.txt.session").open("w") as sidecar:
+        sidecar.write("gar")
+        sidecar.flush()
+        report = road.drop("EXPORT-A.txt", FIRST)
+        assert report is not None
+        assert report.fate is Fate.DEFERRED
+        sidecar.write("den")
+    for claim in road.intake.sweep():
+        road.pipeline.resume(claim)
+    assert homes(road) == {"garden": 13}
+
+
+def test_ingest_takes_files_of_one_name_from_several_folders(
+    exportd: Command, tmp_path: Path
+) -> None:
+    for folder, text in (("a", FIRST), ("b", talk("one", "1", "two", "2"))):
+        (tmp_path / "from" / folder).mkdir(parents=True)
+        (tmp_path / "from" / folder / "same.txt").write_text(text)
+    for fate in ("ingested", "duplicate file"):
+        done = exportd("ingest", str(tmp_path / "from"))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(f"✓ {fate}: same.txt") == 2
+    assert list((exportd.memory_dir / "exports").iterdir()) == []
+
+
+def test_ingest_never_assigns_a_file_that_waits_nor_follows_a_link(
+    exportd: Command, tmp_path: Path, database_url: str
+) -> None:
+    exports, victim = exportd.memory_dir / "exports", tmp_path / "victim"
+    (exports / "waits.txt").write_text(talk("one", "1", "two", "2"))
+    (exports / "linked.txt.session").symlink_to(victim)
+    for name, text in (("waits.txt", FIRST), ("linked.txt", talk("three", "3", "four", "4"))):
+        (tmp_path / name).write_text(text)
+        exportd("ingest", str(tmp_path / name), "--session-id", "garden")
+    assert not victim.exists()
+    found = rows(database_url, "SELECT conversation_id, total_messages FROM conversations")
+    assert dict(found) == {"garden": 17, "waits": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "session"),
+    [("a.tmp", None), (".a.txt", None), ("a.txt", ""), ("a.txt", "x\ny"), ("a.txt", "\udcff")],
+)
+def test_ingest_refuses_what_would_never_be_taken(
+    exportd: Command, tmp_path: Path, name: str, session: str | None
+) -> None:
+    (tmp_path / name).write_text(FIRST)
+    arguments = [] if session is None else ["--session-id", session]
+    done = exportd("ingest", str(tmp_path / name), *arguments)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith("exportd: refused: ")
+    assert list((exportd.memory_dir / "exports").iterdir()) == []

@@ -57,3 +57,11 @@ def test_conversations_are_found_by_id_and_alias_and_others_are_refused(
     assert "did you mean garden-planner?" in unknown.stderr
     assert exportd("export").returncode == 64
     assert exportd("export", "--all", "beds").returncode == 64
+
+
+def test_an_id_that_is_no_text_is_unknown(exportd: Command) -> None:
+    assert exportd("run", "--once").returncode == 0
+    for command in ("export", "stats"):
+        done = exportd(command, "\udcff")
+        assert (done.returncode, done.stdout) == (64, "")
+        assert done.stderr.startswith("exportd: refused: there is no conversation")

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES, Command, execute, rows
 from test_pipeline import talk
 
-from exportd import sessions
+from exportd import reindex, sessions
+from exportd.errors import RefusedRequest
+from exportd.folders import Folders
 from exportd.manifest import Manifest
-from exportd.store import Store
+from exportd.store import Store, sole_staging, swap
 
 SCHEMA = "SELECT count(*) FROM pg_namespace WHERE nspname = 'exportd_reindex'"
 
@@ -228,3 +232,65 @@ def test_a_deep_verification_compares_with_what_the_archive_gives(
     assert rows(database_url, SCHEMA) == [(0,)]
     assert filled("reindex").returncode == 0
     assert "rebuilt_otherwise" not in filled("verify", "--deep").stdout
+
+
+def second_store(exportd: Command, url: str) -> Store:
+    """What an interrupted run leaves: built, and not put in place."""
+    folders, store = Folders(exportd.memory_dir), Store(url)
+    contents = reindex.inventory(folders, store)
+    assert reindex.rebuild(url, contents, folders, store, lambda: None) == []
+    return store
+
+
+def test_what_people_said_after_an_interrupted_run_counts(
+    filled: Command, database_url: str
+) -> None:
+    second_store(filled, database_url).close()
+    (filled.memory_dir / "exports" / "note.txt.session").write_text("elsewhere")
+    assert filled("run", "--once").returncode == 0
+    before = dump(filled)
+    assert '"conversation_id": "elsewhere"' in before
+    assert filled("reindex").returncode == 0
+    assert dump(filled) == before
+
+
+def test_a_decision_made_meanwhile_is_not_lost(filled: Command, database_url: str) -> None:
+    store = second_store(filled, database_url)
+    store.run(lambda tx: sessions.rename(tx, "sourdough", "bread", "ada"))
+    before = dump(filled)
+    with pytest.raises(RefusedRequest, match="1 decisions"):
+        store.run(swap)
+    assert dump(filled) == before
+
+
+def test_one_process_at_a_time_has_the_second_store(filled: Command, database_url: str) -> None:
+    with sole_staging(database_url):
+        done = filled("reindex")
+    assert (done.returncode, done.stdout) == (75, "")
+    assert "another 'exportd reindex'" in done.stderr
+
+
+def test_two_decisions_in_a_circle_end_with_the_later_one(
+    filled: Command, tmp_path: Path, empty_database_url: str
+) -> None:
+    manifest = Manifest(filled.memory_dir / "exports-archive")
+    for day, names in ((1, ("sourdough", "bread")), (2, ("bread", "sourdough"))):
+        override = {"type": "override", "uuid": str(uuid.uuid4()), "operation": "rename"}
+        override |= {"from_id": names[0], "into_id": names[1], "made_by": "ada"}
+        made = f"2027-01-0{day}T00:00:00+00:00"
+        manifest.append({**override, "exports": {}, "created_at": made})
+    other = elsewhere(filled, tmp_path / "other", empty_database_url)
+    done = other("reindex")
+    assert done.returncode == 0, done.stderr
+    assert "manifest.undo_missing" in done.stderr
+    assert dump(other) == dump(filled)
+
+
+def test_a_manifest_that_is_no_file_is_not_taken_for_an_empty_one(filled: Command) -> None:
+    manifest = filled.memory_dir / "exports-archive" / "manifest.jsonl"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    done = filled("reindex")
+    assert (done.returncode, done.stdout) == (75, "")
+    manifest.unlink()
+    assert "There is no exports-archive/manifest.jsonl" in filled("reindex").stdout

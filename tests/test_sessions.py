@@ -15,7 +15,7 @@ from test_pipeline import Road, another, assert_sound, road, talk
 from exportd import sessions
 from exportd.errors import RefusedRequest, UnknownConversation
 from exportd.sessions import Change
-from exportd.store import Transaction
+from exportd.store import Store, Transaction
 from exportd.suggestions import ExportSeen, suggest
 
 __all__ = ["another", "road"]
@@ -264,3 +264,20 @@ def test_what_begins_after_a_compaction_follows_the_last_export_in_its_folder() 
 @given(st.permutations([seen(c, f"EXPORT-{c}.txt", 0, "/mill", compacted=True) for c in "abc"]))
 def test_suggestions_do_not_depend_on_the_order(exports: list[ExportSeen]) -> None:
     assert suggest(exports) == suggest(sorted(exports, key=lambda e: e.name))
+
+
+def test_session_files_follow_a_decision_that_was_killed_before_it_was_told(
+    exportd: Command, database_url: str
+) -> None:
+    for name in ("a", "b"):
+        (exportd.memory_dir / "exports" / f"{name}.txt").write_text(talk(f"{name} one", "1"))
+    assert exportd("run", "--once").returncode == 0
+    store = Store(database_url)
+    store.run(lambda tx: sessions.merge(tx, "a", "b", "ada"))  # and killed there
+    store.close()
+    assert exportd("run", "--once").returncode == 0
+    found = {
+        path.name: path.read_text() for path in (exportd.memory_dir / "sessions").iterdir()
+    }
+    assert set(found) == {"b.md"}
+    assert "a one" in found["b.md"]

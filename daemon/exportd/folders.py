@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def is_sidecar(name: str) -> bool:
 def sidecar_of(path: Path) -> Path:
     """Where the sidecar of a file lies, if it has one."""
     return path.with_name(path.name + SIDECAR)
+
+
+def is_no_folder(path: Path) -> bool:
+    """Whether anything but a folder lies there; a name may be too long for that."""
+    try:
+        return not stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def with_suffix_before_extension(name: str, suffix: str) -> str:

@@ -350,6 +350,15 @@ def exact_id(text: str) -> str:
     return f"{_cut(name)}-{digest}"
 
 
+def is_id(text: str) -> bool:
+    """Whether this can be a conversation id: the functions above give no other."""
+    return (
+        0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_ID_BYTES
+        and text[0] not in "-._"
+        and all(map(_is_safe, text))
+    )
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 

@@ -12,14 +12,14 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import DiskTrouble, PermanentError, UnreadableFile
-from .folders import SIDECAR, Folders, fsync_directory, is_sidecar, sidecar_of
+from .folders import SIDECAR, Folders, fsync_directory, is_no_folder, is_sidecar, sidecar_of
 from .formats.text import printable
 
 _CHUNK_BYTES = 1 << 20
@@ -68,14 +68,14 @@ class Intake:
         except OSError as error:
             raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
         try:
-            self._take_along(sidecar_of(path), place)
             path.rename(place / path.name)
         except FileNotFoundError:
-            self._give_back(place, path.parent)
+            place.rmdir()
             return None
         except OSError as error:
-            self._give_back(place, path.parent)
+            place.rmdir()
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
+        self._take_along(sidecar_of(path), place)
         try:
             for folder in (place, self._folders.inflight, path.parent):
                 fsync_directory(folder)
@@ -87,15 +87,13 @@ class Intake:
 
     @staticmethod
     def _take_along(sidecar: Path, place: Path) -> None:
-        with _without_sidecar():
-            sidecar.rename(place / sidecar.name)
+        """After its file: what a kill, or the disk, leaves behind counts as a late one.
 
-    @staticmethod
-    def _give_back(place: Path, folder: Path) -> None:
-        """The file is gone, or stays: so its sidecar waits for it where it was."""
-        for sidecar in place.iterdir():
-            sidecar.rename(folder / sidecar.name)
-        place.rmdir()
+        A folder of that name is no sidecar, and a long name has no room for one.
+        """
+        with suppress(OSError):
+            if is_no_folder(sidecar):
+                sidecar.rename(place / sidecar.name)
 
     def sweep(self) -> Iterator[Claim]:
         """Claims that an earlier process left; empty ones are tidied away."""
@@ -136,8 +134,8 @@ class Intake:
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
 
     def in_use(self, claim: Claim) -> bool:
-        """Whether a program still has the file open for writing."""
-        return has_writer(claim.path)
+        """Whether a program still has the file, or its sidecar, open for writing."""
+        return has_writer(claim.path) or has_writer(sidecar_of(claim.path))
 
     def changed(self, claim: Claim, content: Content) -> bool:
         """Whether the file is no longer what was read: somebody still had it open."""
@@ -179,17 +177,26 @@ def read_sidecar(path: Path) -> str:
     with _opened(path) as file:
         raw = file.read(_SIDECAR_BYTES + 1)
     try:
-        lines = raw.decode("utf-8-sig").split("\n")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        lines = []
-    told = [line.strip() for line in lines if line.strip()]
-    if len(told) != 1 or len(raw) > _SIDECAR_BYTES or "\x00" in told[0]:
+        text = ""
+    if not is_clear(text):
         raise PermanentError(
             f"{printable(path.name)} should hold one line of text, the id of the conversation "
             f"that {printable(path.name.removesuffix(SIDECAR))} belongs to; mend it and drop "
             "both again"
         )
-    return told[0]
+    return text.strip()
+
+
+def is_clear(text: str) -> bool:
+    """Whether a sidecar may say this: one line that is not blank, and not too long."""
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    told = [line for line in text.split("\n") if line.strip()]
+    return len(told) == 1 and size_bytes < _SIDECAR_BYTES and "\0" not in text
 
 
 def _moment(seconds: float) -> datetime:

@@ -10,7 +10,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import stat
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import MAXYEAR, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import structlog
 
 from .errors import DiskTrouble
 from .folders import fsync_directory
+from .identity import is_id
 
 NAME = "manifest.jsonl"
 
@@ -54,20 +59,108 @@ class Manifest:
             raise DiskTrouble(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, in the order of writing; a damaged one is logged and left."""
+        """Every line that says what it should, in the order of writing, with its times.
+
+        Any other one is logged and left: a torn line, or what somebody wrote into it.
+        """
         try:
-            file = self._path.open("rb")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            file = os.fdopen(os.open(self._path, flags), "rb")
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise DiskTrouble(f"{self._path}: cannot be read ({error.strerror})") from error
         with file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DiskTrouble(f"{self._path}: cannot be read (a special file)")
             for number, line in enumerate(file, 1):
                 try:
-                    record = json.loads(line)
-                except ValueError:
-                    log.warning("manifest.damaged", line=number)
-                    continue
-                if isinstance(record, dict):
-                    yield record
+                    yield _checked(json.loads(line))
+                except (ValueError, RecursionError) as error:
+                    reason = str(error) if isinstance(error, _Foreign) else "no JSON"
+                    log.warning("manifest.damaged", line=number, reason=reason)
+
+
+class _Foreign(ValueError):
+    """A line that exportd did not write; the words quote nothing of it."""
+
+
+def _checked(record: object) -> dict[str, Any]:
+    kind = record.get("type") if isinstance(record, dict) else None
+    rules = _RULES.get(kind) if isinstance(kind, str) else None
+    if not isinstance(record, dict) or rules is None:
+        raise _Foreign("no record of a known type")
+    for key, fits in rules.items():
+        if not fits(record.get(key)):
+            raise _Foreign(f"{kind} without a proper {key}")
+    if kind == "override" and record["from_id"] == record["into_id"]:
+        raise _Foreign("override of a conversation into itself")
+    times = {key: datetime.fromisoformat(record[key]) for key in rules if key.endswith("_at")}
+    return {**record, **times}
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def _is_name(value: object) -> bool:
+    return _is_text(value) and value != ""
+
+
+def _is_moment(value: object) -> bool:
+    """ISO 8601 with a zone, of a year that has a neighbour: others cannot be compared."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None and 1 < moment.year < MAXYEAR
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _is_optional(value: object) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_conversation(value: object) -> bool:
+    return isinstance(value, str) and is_id(value)
+
+
+def _is_assignment(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_digest(sha256) and _is_optional(before) for sha256, before in value.items()
+    )
+
+
+_RULES: dict[str, dict[str, Callable[[object], bool]]] = {
+    "drop": {
+        "sha256": _is_digest,
+        "name": _is_name,
+        "modified_at": _is_moment,
+        "session_id": _is_optional,
+    },
+    "override": {
+        "uuid": _is_uuid,
+        "operation": lambda value: value in ("rename", "merge", "split"),
+        "from_id": _is_conversation,
+        "into_id": _is_conversation,
+        "exports": _is_assignment,
+        "made_by": _is_text,
+        "created_at": _is_moment,
+    },
+    "undo": {"uuid": _is_uuid, "undone_at": _is_moment},
+}
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, formats, manifest
-from .errors import PermanentError, RefusedRequest
+from .errors import DiskTrouble, PermanentError, RefusedRequest
 from .fingerprint import places
 from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
@@ -27,7 +27,7 @@ from .identity import first_name, parse_name
 from .ingest import Reading, ingest
 from .manifest import Manifest
 from .residence import recognise_again
-from .sessions import replay
+from .sessions import decisions, replay
 from .store import Attempt, Drop, Store, prepare_staging, staging_url
 
 # Names a drop that is made up for an archived file, the same one in every attempt.
@@ -119,8 +119,14 @@ def _contents(archive: Path) -> dict[str, Path]:
             continue
         if path.is_symlink() or not path.is_file():
             continue
-        with path.open("rb") as file:
-            found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+        try:
+            with path.open("rb") as file:
+                found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+        except OSError as error:
+            raise DiskTrouble(
+                f"{printable(escape(str(path)))}: cannot be read ({error.strerror}); a "
+                "database rebuilt without it would be poorer"
+            ) from error
     return found
 
 
@@ -154,8 +160,7 @@ def _add(found: dict[str, dict[str, Seen]], sha256: str, seen: Seen) -> None:
 
 
 def _from_record(record: Mapping[str, Any]) -> Seen:
-    modified_at = datetime.fromisoformat(record["modified_at"])
-    return Seen(record["name"], modified_at, record.get("session_id"))
+    return Seen(record["name"], record["modified_at"], record.get("session_id"))
 
 
 def rebuild(
@@ -170,8 +175,8 @@ def rebuild(
     Goes on where an interrupted run with the same code stopped. ``done`` is called after
     every content.
     """
-    overrides = _overrides(stored, Manifest(folders.archive))
-    prepare_staging(url, _signature(overrides))
+    overrides = decisions(stored, Manifest(folders.archive))
+    prepare_staging(url, _signature(overrides, contents, folders))
     staging = Store(staging_url(url))
     problems = []
     for content in contents:
@@ -187,12 +192,22 @@ def rebuild(
     return problems
 
 
-def _signature(overrides: Sequence[Mapping[str, Any]]) -> str:
-    """What a second store is made of: another version or decision makes another one."""
+def _signature(
+    overrides: Sequence[Mapping[str, Any]], contents: Sequence[Archived], folders: Folders
+) -> str:
+    """What a second store is made of: anything else makes another one.
+
+    One that an interrupted run left must not bring back what was removed since, nor what
+    people said before they said otherwise.
+    """
     parsers = (f"{module.NAME} {module.PARSER_VERSION}" for module in formats.FORMATS)
     decided = repr([(str(o["uuid"]), o["undone_at"] is None) for o in overrides])
     digest = hashlib.sha256(decided.encode()).hexdigest()[:12]
-    return ", ".join([f"exportd {__version__}", *parsers, f"decisions {digest}"])
+    facts = repr([folders.memory, *((c.sha256, c.path.name, c.seen) for c in contents)])
+    material = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return ", ".join(
+        [f"exportd {__version__}", *parsers, f"decisions {digest}", f"archive {material}"]
+    )
 
 
 def _take(staging: Store, content: Archived, memory_dir: str) -> None:
@@ -225,34 +240,6 @@ def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes) -> None:
         return
     read = Reading(drop, attempt, transcript, places(transcript.messages), started)
     staging.run(partial(ingest, read=read))
-
-
-def _overrides(stored: Store, listed: Manifest) -> list[dict[str, Any]]:
-    """Every decision once, in the order in which they were made."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in listed.records():
-        if record.get("type") == "override":
-            made = datetime.fromisoformat(record["created_at"])
-            made_so = {**record, "created_at": made, "undone_at": None}
-            found.setdefault(record["uuid"], made_so)
-        elif record.get("type") == "undo" and record["uuid"] in found:
-            undone_at = datetime.fromisoformat(record["undone_at"])
-            found[record["uuid"]]["undone_at"] = undone_at
-    for row in stored.run(lambda tx: tx.rows("override_records")):
-        found[str(row[0])] = dict(zip(_OVERRIDE, row, strict=True))
-    return sorted(found.values(), key=lambda record: record["created_at"])
-
-
-_OVERRIDE = (
-    "uuid",
-    "operation",
-    "from_id",
-    "into_id",
-    "exports",
-    "made_by",
-    "created_at",
-    "undone_at",
-)
 
 
 def differences(stored: Store, staging: Store) -> Iterator[Difference]:

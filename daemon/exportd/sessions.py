@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from .errors import RefusedRequest, UnknownConversation
 from .identity import safe_id
 from .manifest import Manifest
 from .placement import SegmentFact
 from .residence import follow, rehome
 from .store import Store, Transaction
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,9 @@ def _settled(tx: Transaction, conversation_id: str) -> set[str]:
     tx.lock([conversation_id])
     segments = tx.segments_of([conversation_id])
     names = {name for s in segments for export in s.exports for name in export.names}
-    return rehome(tx, segments) | follow(tx, names)
+    changed = rehome(tx, segments) | follow(tx, names)
+    tx.execute("mark_untold", conversation_ids=sorted(changed))  # told after the commit
+    return changed
 
 
 def _load(tx: Transaction, override_id: int) -> Override:
@@ -240,3 +246,46 @@ def write_down(store: Store, manifest: Manifest) -> None:
                 "mark_override_written", override_id=found.override_id
             )
         )
+
+
+def decisions(stored: Store, listed: Manifest) -> list[dict[str, Any]]:
+    """Every decision that is stored or written down, in the order of their making."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in listed.records():
+        if record.get("type") == "override":
+            found.setdefault(record["uuid"], {**record, "undone_at": None})
+        elif record.get("type") == "undo" and record["uuid"] in found:
+            found[record["uuid"]]["undone_at"] = record["undone_at"]
+    for row in stored.run(lambda tx: tx.rows("override_records")):
+        found[str(row[0])] = dict(zip(_COLUMNS, row, strict=True))
+    return _agreeing(sorted(found.values(), key=lambda record: record["created_at"]))
+
+
+def _agreeing(overrides: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a line of the manifest is lost, two decisions may contradict each other.
+
+    The later one could be made only after the earlier one was undone (``sessions``), so
+    that it was; without that, renames could go round in a circle.
+    """
+    inforce: dict[str, dict[str, Any]] = {}
+    for record in overrides:
+        if record["operation"] == "split" or record["undone_at"] is not None:
+            continue
+        for conversation_id in (record["from_id"], record["into_id"]):
+            if earlier := inforce.pop(conversation_id, None):
+                earlier["undone_at"] = record["created_at"]
+                log.warning("manifest.undo_missing", uuid=str(earlier["uuid"]))
+        inforce[record["from_id"]] = record
+    return overrides
+
+
+_COLUMNS = (
+    "uuid",
+    "operation",
+    "from_id",
+    "into_id",
+    "exports",
+    "made_by",
+    "created_at",
+    "undone_at",
+)

@@ -30,7 +30,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
-from .folders import is_sidecar, is_unfinished
+from .folders import is_no_folder, is_sidecar, is_unfinished
 
 # After a closed-after-write event one look more, this much later, is enough.
 RECHECK_S = 0.02
@@ -110,7 +110,7 @@ class Settling:
         if status.st_size == 0:
             waiting.due = now + self._settle_s
             return age_s >= self._empty_timeout_s
-        if is_sidecar(path.name) and path.with_suffix("").exists():
+        if is_sidecar(path.name) and is_no_folder(path.with_suffix("")):
             waiting.due = now + self._settle_s  # the claim of its file takes it along
             return False
         if (still or age_s >= self._settle_s) and not self._is_open(path):

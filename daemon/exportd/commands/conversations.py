@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 
 from ..errors import UnknownConversation
-from ..formats.text import printable
+from ..formats.text import escape, printable
 from ..store import Store
 
 
 def named(store: Store, name: str) -> str:
     """The conversation with this id or alias; ``UnknownConversation`` says what is near."""
+    name = escape(name)  # an argument may be no text at all
     found = store.conversations_named(name)
     if len(found) == 1:
         return found[0]

@@ -9,13 +9,13 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import reindex
+from .. import manifest, reindex
 from ..config import Settings
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..statuslog import StatusLog
-from ..store import Store, discard_staging, migrate, staging_url, swap
+from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from ..teller import Teller
 
 EX_DATAERR = 65
@@ -43,10 +43,16 @@ def command(settings: Settings, *, dry_run: bool) -> int:
             "rebuild the database from, see --memory-dir"
         )
     folders.create()
-    with held(folders), database(settings, folders) as found:
+    with held(folders), database(settings, folders) as found, sole_staging(found.url):
         migrate(found.url)
         store = Store(found.url)
         contents = reindex.inventory(folders, store)
+        if contents and not (folders.archive / manifest.NAME).exists():
+            click.echo(
+                f"There is no {folders.archive.name}/{manifest.NAME}: names and times are "
+                "those of the archived files, and what people decided is known from the "
+                "database alone."
+            )
         with Progress(
             console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
         ) as bar:

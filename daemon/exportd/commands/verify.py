@@ -22,11 +22,11 @@ from rich.progress import (
 from .. import reindex, verify
 from ..checks.facts import Finding, Weight
 from ..config import Settings
-from ..errors import RefusedRequest
+from ..errors import DiskTrouble, ExportdError, RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..render.verification import verification_report
-from ..store import Store, discard_staging, staging_url
+from ..store import Store, discard_staging, sole_staging, staging_url
 
 EX_DATAERR = 65
 
@@ -61,20 +61,23 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
     """
     folders = Folders(settings.memory_dir.absolute())
     started = time.monotonic()
+    if deep:
+        folders.create()
     with (
         held(folders) if deep else nullcontext(),
         database(settings, folders) as found,
+        sole_staging(found.url) if deep else nullcontext(),
         closing(Store(found.url)) as store,
         closing(Store(found.url)) as live,
         _bar() as progress,
     ):
         alone = settings.database.url is None
         done = verify.verify(store, live, folders, progress, alone=alone)
-        refused = None
+        refused: ExportdError | None = None
         if deep:
             try:
                 done.findings += _deep(found.url, store, folders, progress)
-            except RefusedRequest as error:
+            except (RefusedRequest, DiskTrouble) as error:
                 refused = error
             done.findings.sort(key=lambda finding: finding.severity is Weight.NOTE)
     duration_s = time.monotonic() - started
@@ -89,7 +92,8 @@ def _deep(
 ) -> Iterator[Finding]:
     """What the archive alone would give otherwise; nothing stored is touched.
 
-    ``RefusedRequest`` when exports of the database are not in this archive.
+    ``RefusedRequest`` when exports of the database are not in this archive, and
+    ``DiskTrouble`` when one cannot be read.
     """
     contents = reindex.inventory(folders, store)
     count = iter(range(1, len(contents) + 1))

@@ -27,7 +27,7 @@ from .migrate import migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
-from .staging import discard_staging, prepare_staging, staging_url, swap
+from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
 
@@ -52,6 +52,7 @@ __all__ = [
     "relocate",
     "remove_segment",
     "rollback",
+    "sole_staging",
     "staging_url",
     "swap",
     "write",
@@ -246,8 +247,9 @@ class Store:
         return int(self._fetch("total_messages")[0][0])
 
     def untold(self, memory_dir: str) -> list[str]:
-        """Conversations whose session file a crash may have left behind."""
-        return [row[0] for row in self._fetch("untold", memory_dir=memory_dir)]
+        """Conversations whose session file a crash may have left behind; gone ones, too."""
+        gone = self._fetch("gone_by_decision")
+        return [row[0] for row in (*self._fetch("untold", memory_dir=memory_dir), *gone)]
 
     def mark_told(self, memory_dir: str) -> None:
         self._execute("mark_told", memory_dir=memory_dir)

@@ -6,12 +6,13 @@ archive does not hold stays: drops, dead letters, alerts, and the times of arriv
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from ..errors import RefusedRequest
+from ..errors import RefusedRequest, TransientError
 from .border import translated
 from .migrate import migrate
 from .queries import query
@@ -24,6 +25,24 @@ def staging_url(url: str) -> str:
     """The same database, where unqualified names mean the second store."""
     options = parse_dsn(url).get("options", "")
     return str(make_dsn(url, options=f"{options} -c search_path={SCHEMA}".strip()))
+
+
+@contextmanager
+def sole_staging(url: str) -> Iterator[None]:
+    """The second store, for one process of all that use this database."""
+    with translated():
+        connection = psycopg2.connect(url)
+    with closing(connection):
+        with translated(), connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(query("staging_lock"))
+            is_ours = cursor.fetchone() == (True,)
+        if not is_ours:
+            raise TransientError(
+                "another 'exportd reindex' or 'exportd verify --deep' works on this database; "
+                "wait for its end"
+            )
+        yield
 
 
 def prepare_staging(url: str, signature: str) -> bool:
@@ -58,9 +77,11 @@ def swap(tx: Transaction) -> None:
     ``RefusedRequest`` when something was ingested meanwhile that the second one lacks.
     """
     tx.execute("lock_stored")
-    if missing := tx.rows("not_in_staging")[0][0]:
+    exports, decisions = tx.rows("not_in_staging")[0]
+    if exports or decisions:
         raise RefusedRequest(
-            f"{missing} exports were ingested meanwhile; run it again, it goes on where it was"
+            f"{exports} exports were ingested and {decisions} decisions made meanwhile; "
+            "nothing was changed, run it again"
         )
     for statement in _STEPS:
         tx.execute(statement)
@@ -84,5 +105,6 @@ _STEPS = (
     "take_anomalies",
     "take_overrides",
     "advance_sequences",
+    "mark_all_untold",
     "discard_staging",
 )

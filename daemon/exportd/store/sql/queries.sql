@@ -389,6 +389,20 @@ JOIN export_segments es USING (export_id)
 JOIN segments s USING (segment_id)
 WHERE d.memory_dir = %(memory_dir)s AND d.told_at IS NULL AND d.outcome IS NOT NULL;
 
+-- gone_by_decision --
+SELECT from_id FROM overrides UNION SELECT into_id FROM overrides
+EXCEPT SELECT conversation_id FROM conversations;
+
+-- mark_untold --
+UPDATE drops SET told_at = NULL
+WHERE told_at IS NOT NULL
+  AND export_id IN (SELECT es.export_id FROM export_segments es JOIN segments s USING (segment_id)
+                    WHERE s.conversation_id = ANY(%(conversation_ids)s));
+
+-- mark_all_untold --
+UPDATE drops SET told_at = NULL
+WHERE told_at IS NOT NULL AND export_id IN (SELECT export_id FROM export_segments);
+
 -- mark_told --
 UPDATE drops SET told_at = CURRENT_TIMESTAMP
 WHERE memory_dir = %(memory_dir)s AND told_at IS NULL AND outcome IS NOT NULL;
@@ -537,10 +551,17 @@ LOCK TABLE conversations, exports, drops, segments, messages, message_renderings
            watermarks, deduplication_log, conversation_aliases, anomalies, overrides
 IN ACCESS EXCLUSIVE MODE;
 
+-- staging_lock --
+SELECT pg_try_advisory_lock(hashtext('exportd reindex'));
+
 -- not_in_staging --
-SELECT count(*) FROM exports e
-WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
-  AND NOT EXISTS (SELECT 1 FROM exportd_reindex.exports n WHERE n.sha256 = e.sha256);
+SELECT (SELECT count(*) FROM exports e
+        WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
+          AND NOT EXISTS (SELECT 1 FROM exportd_reindex.exports n WHERE n.sha256 = e.sha256)),
+       (SELECT count(*) FROM overrides o
+        WHERE NOT EXISTS (SELECT 1 FROM exportd_reindex.overrides n
+                          WHERE n.uuid = o.uuid
+                            AND (n.undone_at IS NULL) = (o.undone_at IS NULL)));
 
 -- keep_message_times --
 UPDATE exportd_reindex.messages n SET created_at = o.created_at
