@@ -262,3 +262,14 @@ def test_ingest_refuses_what_would_never_be_taken(
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr.startswith("exportd: refused: ")
     assert list((exportd.memory_dir / "exports").iterdir()) == []
+
+
+def test_a_sidecar_whose_file_was_archived_before_a_kill_is_done_with(road: Road) -> None:
+    assigned(road, "EXPORT-A.txt", FIRST, "garden")
+    place = road.folders.inflight / "0b0e3bd0-6f9b-4a3c-9d0c-0a1b2c3d4e5f"
+    place.mkdir()  # killed between the file's last move and its sidecar's end
+    (place / "EXPORT-A.txt.session").write_text("garden")
+    (claim,) = road.intake.sweep()
+    assert road.pipeline.resume(claim).fate is Fate.UNCHANGED
+    assert list(road.folders.inflight.iterdir()) == []
+    assert list(road.folders.failed.iterdir()) == []

@@ -61,8 +61,10 @@ class Pipeline:
         """
         try:
             self._store.ping()
-            if is_sidecar(path.name) and (report := self._assigned(path)):
-                return _logged(report)
+            if is_sidecar(path.name):
+                if report := self._assigned(path):
+                    return _logged(report)
+                self._wait_for_export(path)
             claim = self._intake.claim(path)
         except TransientError as error:
             return _logged(_deferred(escape(path.name), error))
@@ -77,8 +79,6 @@ class Pipeline:
         name, memory_dir = escape(path.name.removesuffix(SIDECAR)), self._memory_dir
         found = self._store.run(lambda tx: assign(tx, name, memory_dir, session_id))
         if found is None:
-            if time.time() - path.lstat().st_ctime < self._sidecar_timeout_s:
-                raise TransientError(f"{printable(name)}, its export, has not come yet")
             return None
         self._manifest.append(_entry(found.sha256, name, found.modified_at, session_id))
         path.unlink(missing_ok=True)
@@ -90,6 +90,13 @@ class Pipeline:
             also_changed=tuple(sorted(found.changed)),
         )
 
+    def _wait_for_export(self, sidecar: Path) -> None:
+        """A while, from the time on that the sidecar came into the folder."""
+        with suppress(FileNotFoundError):
+            if time.time() - sidecar.lstat().st_ctime < self._sidecar_timeout_s:
+                name = printable(escape(sidecar.name.removesuffix(SIDECAR)))
+                raise TransientError(f"{name}, its export, has not come yet")
+
     @property
     def _memory_dir(self) -> str:
         return escape(str(self._folders.memory))
@@ -99,10 +106,17 @@ class Pipeline:
         started = time.monotonic()
         try:
             self._repay()
-            report = self._to_fate(claim)
+            report = self._left_behind(claim) or self._to_fate(claim)
         except TransientError as error:
             report = _deferred(escape(claim.name), error)
         return _logged(replace(report, duration_s=time.monotonic() - started))
+
+    def _left_behind(self, claim: Claim) -> Report | None:
+        """A sidecar that was claimed with a file which has gone on: it is done with, too."""
+        report = self._assigned(claim.path) if is_sidecar(claim.name) else None
+        if report:
+            self._intake.forget(claim)
+        return report
 
     def _to_fate(self, claim: Claim) -> Report:
         drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
