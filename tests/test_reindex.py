@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES, Command, execute, rows
+from psycopg2.extensions import make_dsn
 from test_pipeline import talk
 
 from exportd import reindex, sessions
-from exportd.errors import RefusedRequest
+from exportd.errors import ConfigurationError, RefusedRequest
 from exportd.folders import Folders
 from exportd.manifest import Manifest
-from exportd.store import Store, sole_staging, swap
+from exportd.store import Store, prepare_staging, sole_staging, swap
 
 SCHEMA = "SELECT count(*) FROM pg_namespace WHERE nspname = 'exportd_reindex'"
 
@@ -294,3 +295,15 @@ def test_a_manifest_that_is_no_file_is_not_taken_for_an_empty_one(filled: Comman
     assert (done.returncode, done.stdout) == (75, "")
     manifest.unlink()
     assert "There is no exports-archive/manifest.jsonl" in filled("reindex").stdout
+
+
+def test_a_role_that_may_make_no_schema_is_told_what_it_lacks(
+    server_url: str, database_url: str
+) -> None:
+    role = f"clerk_{uuid.uuid4().hex[:8]}"
+    execute(server_url, f"CREATE ROLE {role} LOGIN")
+    try:
+        with pytest.raises(ConfigurationError, match="GRANT CREATE ON DATABASE"):
+            prepare_staging(make_dsn(database_url, user=role), "x")
+    finally:
+        execute(server_url, f"DROP ROLE {role}")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg2
+from psycopg2 import errors as pg
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from ..errors import RefusedRequest, TransientError
+from ..errors import ConfigurationError, RefusedRequest, TransientError
 from .border import translated
 from .migrate import migrate
 from .queries import query
@@ -57,10 +59,20 @@ def prepare_staging(url: str, signature: str) -> bool:
             if cursor.fetchone() == (signature,):
                 return True
             cursor.execute(query("discard_staging"))
-            cursor.execute(query("create_staging"))
+            _create(cursor)
             migrate(staging_url(url))
             cursor.execute(query("sign_staging"), {"signature": signature})
     return False
+
+
+def _create(cursor: Any) -> None:
+    try:
+        cursor.execute(query("create_staging"))
+    except pg.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"the database role may not create the schema {SCHEMA}, in which everything is "
+            "built anew; grant it that (GRANT CREATE ON DATABASE … TO …)"
+        ) from error
 
 
 def discard_staging(url: str) -> None:
