@@ -219,6 +219,27 @@ def test_a_dead_letter_lies_beside_its_reason(folders: Folders, archive: Archive
     assert not path.exists()
 
 
+def test_what_was_rolled_back_lies_beside_a_note_that_says_so(
+    folders: Folders, archive: Archive
+) -> None:
+    path = folders.archive / "a.txt"
+    path.write_bytes(b"all well")
+    archive.take_back(path, "a.txt", "rolled back by a person", NOW)
+    assert (folders.failed / "a.txt").read_bytes() == b"all well"
+    note = (folders.failed / "a.txt.reason.txt").read_text()
+    assert "a.txt was rolled back" in note
+    assert "rolled back by a person" in note
+    assert "could not be ingested" not in note
+    assert not path.exists()
+
+
+def test_every_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
+    made = Folders(tmp_path / "MEMORY-CONTEXT")
+    made.create()
+    for folder in (made.memory, *(path for path in made.memory.rglob("*") if path.is_dir())):
+        assert folder.stat().st_mode & 0o777 == 0o700, folder
+
+
 @pytest.mark.parametrize(
     "name", ["a.txt", "x" * 255, "x" * 251 + ".txt", os.fsdecode(b"\xff.txt"), "two\nlines"]
 )

@@ -228,7 +228,7 @@ def test_ingest_takes_files_of_one_name_from_several_folders(
     for folder, text in (("a", FIRST), ("b", talk("one", "1", "two", "2"))):
         (tmp_path / "from" / folder).mkdir(parents=True)
         (tmp_path / "from" / folder / "same.txt").write_text(text)
-    for fate in ("ingested", "duplicate file"):
+    for fate in ("ingested", "duplicate_file"):
         done = exportd("ingest", str(tmp_path / "from"))
         assert done.returncode == 0, done.stderr
         assert done.stdout.count(f"✓ {fate}: same.txt") == 2

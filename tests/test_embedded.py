@@ -16,6 +16,7 @@ import pytest
 from conftest import Command, execute, rows, wait_until
 
 from exportd.embedded import binary, embedded_server
+from exportd.errors import DatabaseUnavailable
 
 
 @pytest.fixture
@@ -119,6 +120,43 @@ def test_the_server_log_never_holds_message_text(folder: Path) -> None:
     log = (folder / "postgres" / "log").read_text()
     assert "duplicate key" in log
     assert "SENTINEL" not in log
+
+
+@contextmanager
+def broken(folder: Path, line: str) -> Iterator[Path]:
+    """Data that no server starts on, until the block ends; its log has an old failure."""
+    with embedded_server(folder):
+        pass
+    data = folder / "postgres"
+    with (data / "log").open("a") as log:
+        log.write("FATAL:  a failure of last year\n")
+    settings = (data / "postgresql.conf").read_text()
+    (data / "postgresql.conf").write_text(f"{settings}\n{line}\n")
+    yield data
+    (data / "postgresql.conf").write_text(settings)
+
+
+def test_a_server_that_does_not_start_says_what_this_start_said(folder: Path) -> None:
+    with broken(folder, "no_such_setting = 1"):
+        with pytest.raises(DatabaseUnavailable) as failed, embedded_server(folder):
+            pass
+        assert "FATAL" in str(failed.value)
+        assert "last year" not in str(failed.value)
+        assert "Free disk space" in str(failed.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_data_of_another_user_is_named_as_the_cause(folder: Path) -> None:
+    with broken(folder, "no_such_setting = 1") as data:
+        owner = (data / "PG_VERSION").stat().st_uid
+        os.chown(data / "PG_VERSION", 0, -1)
+        with pytest.raises(DatabaseUnavailable) as failed, embedded_server(folder):
+            pass
+        told = (
+            "PG_VERSION belongs to root, but pgserver must run the server: chown -R pgserver "
+        )
+        assert f"{told}{data}" in str(failed.value)
+        os.chown(data / "PG_VERSION", owner, -1)
 
 
 def test_nobody_else_may_use_the_socket_or_read_the_data(folder: Path) -> None:

@@ -297,7 +297,7 @@ def test_a_watermark_that_claims_more_is_a_warning_and_no_failure(earlier: Earli
     earlier.write(
         *run("garden", 0, 26),
         watermarks={"garden": 92, "ghost": 4, "none": -1},
-        content_hashes={"garden": ["h"] * 20},
+        content_hashes={"garden": ["h"] * 20, "shade": ["h"], "ghost": ["h"], "none": []},
     )
     done = earlier.take_over()
     assert done.code == 0
@@ -308,6 +308,7 @@ def test_a_watermark_that_claims_more_is_a_warning_and_no_failure(earlier: Earli
     )
     assert done.warnings == (
         "ghost: the earlier state claims 5 messages (watermark 4), its log holds none",
+        "shade: content_hashes.json has 1 hash, its log holds no message",
     )
 
 
@@ -469,6 +470,7 @@ def test_a_rollback_leaves_nothing_and_moves_the_files_out_of_the_archive(
     assert {name: failed[name] for name in parts} == parts
     note = failed[f"{min(parts)}.reason.txt"].decode()
     assert f"rolled back by 'exportd import-state --rollback {earlier.folder}'" in note
+    assert "could not be ingested" not in note
     assert rows(earlier.url, "SELECT error_class FROM dead_letters ORDER BY 1") == [
         ("MalformedExport",), ("RolledBack",), ("RolledBack",),
     ]  # fmt: skip
@@ -643,12 +645,12 @@ def test_the_command_reports_for_people_and_programs(exportd: Command, tmp_path:
         "content_hashes.json is missing",
     ):
         assert words in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("Complete; ")
+    assert done.stdout.splitlines()[-1].startswith("Everything in the log has arrived. ")
     facts = json.loads(exportd("import-state", "--json", str(folder)).stdout)
     assert (facts["code"], facts["lines"], facts["corrupt_lines"]) == (0, 27, 1)
     assert facts["conversations"][0]["watermark"] == 92
     undone = exportd("import-state", "--rollback", str(folder))
-    assert "26 messages of 1 conversations removed" in undone.stdout
+    assert "26 messages of 1 conversation removed; 1 file moved" in undone.stdout
     assert "nothing to roll back" in exportd("import-state", "--rollback", str(folder)).stdout
 
 

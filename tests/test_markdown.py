@@ -134,6 +134,8 @@ def test_a_conversation_without_messages_has_a_header_only() -> None:
     text = markdown(_conversation(messages_seen=0, duplicates=0))
     assert "0 messages seen, 0 duplicates filtered\n" in text
     assert _titles(text) == []
+    one = markdown(_conversation(messages_seen=1, duplicates=1))
+    assert "1 message seen, 1 duplicate filtered (100.0 %)\n" in one
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_break_between_segments_cannot_be_overlooked() -> None:
     text = markdown(
         _conversation(_message("a"), _message("b"), _message("c"), segments=segments)
     )
-    assert "> **Segment 1**. Messages 0 to 0, from `A.txt`\n" in text
+    assert "> **Segment 1**. Message 0, from `A.txt`\n" in text
     assert (
         "> **Segment 2** begins after a compaction; what was said just before it may be "
         "missing. Messages 1 to 2, from `B.txt`, `C.txt`\n"

@@ -37,13 +37,14 @@ def test_a_session_from_its_beginning_has_no_risk() -> None:
 def test_a_gap_in_the_native_indices_is_a_high_risk() -> None:
     assert _only([replace(_segment(), gaps=((110, 117),))]) == (
         RiskLevel.HIGH,
-        "messages 110 to 117 were in no export",
+        "messages 110 to 117 by the export's own count were in no export",
     )
 
 
 def test_native_indices_are_told_with_their_segment_when_there_are_several() -> None:
     segments = [_segment(), replace(_segment(first_index=10), gaps=((5, 5),))]
-    assert _only(segments)[1] == "message 5 of segment 2 was in no export"
+    reason = _only(segments)[1]
+    assert reason == "message 5 of segment 2 by the export's own count was in no export"
 
 
 def test_a_compaction_that_no_export_bridges_is_a_medium_risk() -> None:
@@ -118,7 +119,7 @@ def test_the_date_of_a_cut_export_counts_like_that_of_a_whole_one() -> None:
 def test_exports_that_contradict_each_other_are_a_low_risk() -> None:
     assert _only([replace(_segment(), conflicts=(4,))]) == (
         RiskLevel.LOW,
-        "exports contradict each other in message 4",
+        "exports contradict each other in message 4 by their own count",
     )
 
 
@@ -141,5 +142,5 @@ def test_a_hostile_file_name_stays_on_its_line() -> None:
 
 
 def test_one_message_is_no_run() -> None:
-    assert missing(3, 3) == "message 3 was"
-    assert missing(3, 4, " of deck") == "messages 3 to 4 of deck were"
+    assert missing(3, 3) == "message 3 by the export's own count was"
+    assert missing(3, 4, " of deck") == "messages 3 to 4 of deck by the export's own count were"

@@ -52,12 +52,12 @@ def test_every_fate_is_named_and_dead_letters_do_not_fail_the_command(
     done = exportd("run", "--once")
     assert done.returncode == 0, done.stderr
     for line in (
-        "✓ duplicate file: 2025-01-01-EXPORT-A.txt",
+        "✓ duplicate_file: 2025-01-01-EXPORT-A.txt",
         "✓ ingested: 2025-01-02-EXPORT-A.txt",
         "    Messages: 5 in the file, 1 new, 4 duplicates",
         "✓ unchanged: 2025-01-03-EXPORT-A.txt",
         "    Messages: 3 in the file, 0 new, 3 duplicates",
-        "✗ dead letter: build.log",
+        "✗ dead_letter: build.log",
         "    Kept in: exports-failed/build.log",
         "    Session file: sessions/a.md",
         "Status: ❌ FAILED (1 of 4 files could not be ingested)",

@@ -199,7 +199,11 @@ def test_the_command_decides_tells_and_undoes(exportd: Command) -> None:
     assert files == {"b.md"}
     manifest = (exportd.memory_dir / "exports-archive" / "manifest.jsonl").read_text()
     assert [json.loads(line)["type"] for line in manifest.splitlines()][-1] == "override"
-    assert exportd("sessions", "undo", "1").returncode == 0
+    undone = exportd("sessions", "undo", "1")
+    assert (undone.returncode, undone.stdout) == (
+        0,
+        "Undone: decision 1, the merge of a into b\n",
+    )
     assert {path.name for path in (exportd.memory_dir / "sessions").iterdir()} == {
         "a.md",
         "b.md",
@@ -210,6 +214,30 @@ def test_the_command_decides_tells_and_undoes(exportd: Command) -> None:
     assert (wrong.returncode, wrong.stdout) == (64, "")
     assert "there is no conversation x" in wrong.stderr
     assert "Nothing to suggest" in exportd("sessions", "suggest").stdout
+
+
+def test_the_command_says_what_was_split_and_how_an_id_is_written(exportd: Command) -> None:
+    exports = exportd.memory_dir / "exports"
+    slug = "please-sort-the-seeds-in-the-drawer"
+    (exports / f"2026-01-01-{slug}.txt").write_text(talk("one", "1", "two", "2"))
+    (exports / f"2026-01-02-{slug}.txt").write_text(talk("three", "3", "four", "4"))
+    assert exportd("run", "--once").returncode == 0
+    done = exportd("sessions", "split", slug, "--segment", "2", "--into", "My Seeds")
+    assert done.stdout.startswith(f"1. segment 2 of {slug} belongs to my-seeds (decided by ")
+    assert done.stdout.endswith("'My Seeds' is written my-seeds\n")
+    assert (
+        f"1. what 1 export of {slug} shows belongs to" in exportd("sessions", "history").stdout
+    )
+    assert "Nothing to suggest" in exportd("sessions", "suggest").stdout
+    assert exportd("sessions", "rename", "my-seeds", "shed").returncode == 0
+    assert "Nothing to suggest" in exportd("sessions", "suggest").stdout
+    assert exportd("sessions", "undo", "2").returncode == 0
+    merged = exportd("sessions", "merge", "my-seeds", "--into", slug)
+    assert merged.returncode == 0, merged.stderr
+    for empty in ("", "  "):
+        refused = exportd("sessions", "rename", slug, empty)
+        assert (refused.returncode, refused.stdout) == (64, "")
+        assert f"expected the id of a conversation, found {empty!r}" in refused.stderr
 
 
 # -- suggest -----------------------------------------------------------------------------
@@ -245,6 +273,21 @@ def test_names_that_end_in_the_same_slug_are_suggested() -> None:
 def test_slugs_that_say_nothing_suggest_nothing(slug: str) -> None:
     names = [f"2026-01-02-{slug}.txt", f"2026-01-03-EXPORT-X-{slug}.txt"]
     assert suggest([seen(f"{n}", name) for n, name in enumerate(names)]) == []
+
+
+def test_what_a_person_split_is_not_suggested_again() -> None:
+    slug = "please-sort-the-seeds-in-the-drawer"
+    exports = [seen(c, f"EXPORT-{c}-{slug}.txt", day) for day, c in enumerate("abc")]
+    (found,) = suggest(exports, [frozenset("ab")])
+    assert found.conversation_ids == ("a", "c")
+    assert found.evidence.startswith("the names of 2 exports end in")
+    assert suggest(exports[:2], [frozenset("ab")]) == []
+    followed = [
+        seen("a", "EXPORT-A.txt", 0, "/mill"),
+        seen("b", "EXPORT-B.txt", 1, "/mill", compacted=True),
+    ]
+    assert suggest(followed)
+    assert suggest(followed, [frozenset("ab")]) == []
 
 
 def test_what_begins_after_a_compaction_follows_the_last_export_in_its_folder() -> None:

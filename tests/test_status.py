@@ -93,10 +93,10 @@ def test_an_empty_batch_is_a_success() -> None:
 def test_a_failure_is_told_with_its_reason_and_place() -> None:
     text = _report(GROWN, BROKEN, WAITING)
     for line in (
-        "✗ dead letter: notes.txt (0.0 KB)",
+        "✗ dead_letter: notes.txt (10 bytes)",
         "    Why: no known export format",
         "    Kept in: exports-failed/notes.txt",
-        "… deferred: late.txt (0.0 KB)",
+        "… deferred: late.txt",
         "Status: ❌ FAILED (1 of 3 files could not be ingested)",
         "  dead_letter: notes.txt: no known export format",
         "  deferred: late.txt: the database does not answer",
@@ -109,7 +109,9 @@ def test_a_failure_is_told_with_its_reason_and_place() -> None:
 
 def test_files_that_are_only_deferred_are_waited_for() -> None:
     text = _report(GROWN, WAITING)
-    assert "Status: ⏳ WAITING (1 of 2 files are taken up later)\n" in text
+    assert "Status: ⏳ WAITING (1 of 2 files is taken up later)\n" in text
+    assert "(1 of 1 file is taken up later)\n" in _report(WAITING)
+    assert "(2 of 2 files are taken up later)\n" in _report(WAITING, WAITING)
     assert "  deferred: late.txt: the database does not answer\n" in text
     assert "FAILED" not in text
     assert "SUCCESS" not in text
@@ -125,9 +127,16 @@ def test_a_report_has_one_status(fate: Fate) -> None:
 
 
 def test_other_conversations_that_changed_are_named() -> None:
-    text = _report(replace(GROWN, also_changed=("mill", "old\ndeck")))
+    text = _report(replace(GROWN, also_changed=("deck", "mill", "old\ndeck")))
     assert "    Also changed: mill, old\\ndeck\n" in text
     assert "Also changed" not in _report(GROWN)
+    assert "Also changed" not in _report(replace(GROWN, also_changed=("deck",)))
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    text = _report(Report("a.txt", Fate.UNCHANGED, size_bytes=1, total=1))
+    assert "✓ unchanged: a.txt (1 byte)\n" in text
+    assert "    Messages: 1 in the file, 0 new, 1 duplicate\n" in text
 
 
 def test_a_failed_file_shows_no_message_counts() -> None:
@@ -161,7 +170,8 @@ def test_warnings_are_counted_over_all_files() -> None:
 @pytest.mark.parametrize("fate", list(Fate))
 def test_every_fate_has_its_line(fate: Fate) -> None:
     text = _report(Report("a.txt", fate))
-    assert f"{fate.value.replace('_', ' ')}: a.txt (0.0 KB)\n" in text
+    size = "" if fate is Fate.DEFERRED else " (0 bytes)"
+    assert f" {fate.value}: a.txt{size}\n" in text
     assert f"Files: 1 {fate.value}\n" in text
 
 

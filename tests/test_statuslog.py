@@ -26,6 +26,16 @@ def test_reports_stand_one_after_the_other(tmp_path: Path) -> None:
     assert everything(path) == [f"report {n} ✓" for n in range(3)]
 
 
+def test_a_new_log_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "status.txt"
+    for n in range(2):
+        StatusLog(path, 10, 1).append(f"report {n}")
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    path.chmod(0o640)
+    StatusLog(path, 1_000, 1).append("report 3")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_log_of_an_earlier_process_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "status.txt"
     for n in range(3):

@@ -19,6 +19,7 @@ from .formats.text import count_escaped
 from .identity import ExportFact
 from .models import Anomaly, Outcome, Plan, Severity, Transcript
 from .placement import Placement, SegmentFact
+from .render.wording import some
 from .risk import missing
 
 LARGE_EXPORT_BYTES = 10 * 1024 * 1024
@@ -188,8 +189,8 @@ def _indices(of: Finding) -> Iterator[Anomaly]:
         yield Anomaly(
             "index_conflict",
             Severity.WARNING,
-            f"message {index} of {of.conversation_id} says something else in {of.name} than "
-            "in an earlier export; both are kept",
+            f"message {index} of {of.conversation_id}, by the export's own count, says "
+            f"something else in {of.name} than in an earlier export; both are kept",
             {"index": index},
         )
 
@@ -200,8 +201,8 @@ def _reading(of: Finding) -> Iterator[Anomaly]:
         yield Anomaly(
             "escaped_characters",
             Severity.INFO,
-            f"{escaped} characters of {of.name} cannot be stored as text (NUL or no UTF-8) "
-            "and stand as ␛ and four hex digits; the archived file has them as they were",
+            f"{some(escaped, 'character')} of {of.name} cannot be stored as text (NUL or no "
+            "UTF-8): each becomes ␛ and four hex digits; the archived file is as it was",
             {"count": escaped},
         )
     for flag in of.transcript.flags:

@@ -84,19 +84,36 @@ class Archive:
 
         Its sidecar goes along, as ``NAME.session``.
         """
+        exports = self._folders.exports.name
+        self._set_aside(
+            path,
+            name,
+            f"{printable(path.name)} could not be ingested.\n\n"
+            f"Why:  {printable(reason)}\n"
+            f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
+            "The file lies beside this note, as it was dropped. If it is a conversation,\n"
+            f"mend the cause and move it back to {exports}/; if not, delete both.\n",
+        )
+
+    def take_back(self, path: Path, name: str, reason: str, now: datetime) -> None:
+        """Move an archived file to the dead letters because its ingest was rolled back."""
+        exports = self._folders.exports.name
+        self._set_aside(
+            path,
+            name,
+            f"{printable(path.name)} was rolled back: nothing of it is stored any more.\n\n"
+            f"Why:  {printable(reason)}\n"
+            f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
+            "The file lies beside this note, as it was archived. Delete both; or move it to\n"
+            f"{exports}/ to have it again, and delete this note.\n",
+        )
+
+    def _set_aside(self, path: Path, name: str, note: str) -> None:
         failed = self._folders.failed
         try:
             if os.path.lexists(sidecar := sidecar_of(path)):
                 _move(sidecar, failed / _with_end(name, SIDECAR), None)
-            write_file(
-                failed / _with_end(name, _REASON_SUFFIX),
-                f"{printable(path.name)} could not be ingested.\n\n"
-                f"Why:  {printable(reason)}\n"
-                f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
-                "The file lies beside this note, as it was dropped. If it is a conversation,\n"
-                f"mend the cause and move it back to {self._folders.exports.name}/; if not, "
-                "delete both.\n",
-            )
+            write_file(failed / _with_end(name, _REASON_SUFFIX), note)
             if not _move(path, failed / name, None):
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:

@@ -40,8 +40,8 @@ EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 64, 70, 73, 75, 78
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
-    epilog="Exit codes: 0 done, 64 wrong usage, 65 verify found damage, 70 a bug, 73 another "
-    "daemon has the folder, 75 try again later, 78 wrong settings.",
+    epilog="Exit codes: 0 done, 64 wrong usage, 65 damage, or something could not be stored, "
+    "70 a bug, 73 another daemon has the folder, 75 try again later, 78 wrong settings.",
 )
 @click.version_option(__version__, prog_name="exportd")
 @click.option(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import pwd
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,6 +95,7 @@ def _last(users: IO[str]) -> bool:
 
 def _start(data: Path) -> str:
     server = _server(data)
+    log_bytes = _log_bytes(data)
     try:
         server.ensure_pgdata_inited()
         _configure(data)
@@ -108,8 +110,9 @@ def _start(data: Path) -> str:
                 server.ensure_postgres_running()
     except (AssertionError, subprocess.SubprocessError, OSError) as error:
         raise DatabaseUnavailable(
-            f"the embedded PostgreSQL did not start: {_said(data, error)}. Free disk space, "
-            f"see {data / 'log'}, or set EXPORTD_DATABASE_URL to use a server of your own"
+            f"the embedded PostgreSQL did not start: {_said(data, log_bytes, error)}. "
+            f"{_what_to_do(data, server.system_user)}, or set EXPORTD_DATABASE_URL to use a "
+            "server of your own"
         ) from error
     return str(server.get_uri())
 
@@ -145,12 +148,43 @@ def _configure(data: Path) -> None:
             file.write(f"\n{_INCLUDE}")
 
 
-def _said(data: Path, error: BaseException) -> str:
-    log = data / "log"
-    lines = log.read_text(errors="backslashreplace").splitlines() if log.exists() else []
+def _log_bytes(data: Path) -> int:
+    try:
+        return (data / "log").stat().st_size
+    except OSError:
+        return 0
+
+
+def _said(data: Path, log_bytes: int, error: BaseException) -> str:
+    """Why this start failed: what the server wrote behind the ``log_bytes`` of earlier ones."""
+    lines: list[str] = []
+    with suppress(OSError):
+        new = (data / "log").read_bytes()[log_bytes:]
+        lines = new.decode(errors="backslashreplace").splitlines()
     told = [line for line in lines if "FATAL" in line or "PANIC" in line]
     output = getattr(error, "stderr", None) or getattr(error, "output", None)
+    if not output and isinstance(error, subprocess.CalledProcessError):
+        output = f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
     return (told or [str(output or error)])[-1].strip()
+
+
+def _what_to_do(data: Path, system_user: str | None) -> str:
+    """The likely cause; PostgreSQL reads no data that another user owns."""
+    uid = pwd.getpwnam(system_user).pw_uid if system_user else os.geteuid()
+    for path in (data, data / "PG_VERSION"):
+        with suppress(OSError):
+            if (owner := path.stat().st_uid) != uid:
+                return (
+                    f"{path} belongs to {_user(owner)}, but {_user(uid)} must run the server: "
+                    f"chown -R {_user(uid)} {data}"
+                )
+    return f"Free disk space, see {data / 'log'}"
+
+
+def _user(uid: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)
 
 
 def _stop(data: Path) -> None:

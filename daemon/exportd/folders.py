@@ -60,11 +60,16 @@ class Folders:
         return str(path.relative_to(self.memory))
 
     def create(self) -> None:
-        """Make what is missing; ``ConfigurationError`` where that is impossible."""
+        """Make what is missing, for the eyes of its owner only.
+
+        What is there keeps its mode. Raises ``ConfigurationError`` where it is impossible.
+        """
         try:
             self.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.exports.mkdir(exist_ok=True)
-            for folder in (self.state, self.archive, self.failed, self.sessions, self.inflight):
+            for folder in (
+                self.exports, self.state, self.archive, self.failed, self.sessions,
+                self.inflight,
+            ):  # fmt: skip
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in _DISK_TROUBLE:

@@ -28,6 +28,7 @@ from .formats import dedup_state
 from .formats.text import escape, printable
 from .lifecycle import database, held
 from .models import Fate, Report
+from .render.wording import some
 from .service import Service
 from .state_report import Progress, RolledBack, TakenOver, missing, sides, waiting
 from .state_rollback import Rollback
@@ -166,9 +167,10 @@ class _Work:
         memory = escape(str(self.folders.memory))
         claim_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{memory}\0{part.sha256}")
         drop = Drop(claim_id, name, memory, part.sha256, part.size_bytes, now)
+        are = "is no message" if len(parted.faults) == 1 else "are no messages"
         reason = (
-            f"{len(parted.faults)} of {parted.lines} lines of {earlier_state.LOG} in "
-            f"{printable(str(folder))} are no messages: {dedup_state.summary(parted.faults)}"
+            f"{len(parted.faults)} of {some(parted.lines, 'line')} of {earlier_state.LOG} in "
+            f"{printable(str(folder))} {are}: {dedup_state.summary(parted.faults)}"
         )
         attempt = self.store.begin(drop)
         self.store.add_dead_letter(drop, attempt.export_id, name, reason, "MalformedExport")

@@ -14,6 +14,7 @@ import structlog
 
 def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
     """One line per event: ``ts`` (UTC), ``level``, ``event``, then its facts."""
+    at_least = logging.getLevelNamesMapping()[level.upper()]
     on_terminal = sys.stderr.isatty() if style == "auto" else style == "console"
     renderer: structlog.types.Processor
     if on_terminal:
@@ -24,17 +25,43 @@ def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _Waiting(repeats=at_least <= logging.DEBUG),
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.ExceptionRenderer(_traceback),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(at_least),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
     logging.getLogger().addHandler(logging.NullHandler())  # libraries do not speak for us
+
+
+class _Waiting:
+    """A file that waits is warned of once; every further try is of level debug.
+
+    A sidecar may wait for its export for minutes, and is tried every few seconds.
+    """
+
+    def __init__(self, *, repeats: bool) -> None:
+        self._repeats = repeats
+        self._told: dict[object, object] = {}
+
+    def __call__(
+        self, _logger: object, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        if event["event"] != "ingest.finished":
+            return event
+        file, reason = event.get("file"), event.get("reason")
+        if event.get("fate") != "deferred":
+            self._told.pop(file, None)
+        elif self._told.get(file) != reason:
+            self._told[file] = reason
+        elif not self._repeats:
+            raise structlog.DropEvent
+        else:
+            event["level"] = "debug"
+        return event
 
 
 class _Stderr:

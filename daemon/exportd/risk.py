@@ -50,10 +50,13 @@ def assess(segments: Sequence[History]) -> Risk:
 
 
 def missing(first: int, last: int, where: str = "") -> str:
-    """A run of native indices as the subject of a sentence: "messages 110 to 117 were"."""
+    """A run of native indices as the subject of a sentence: "messages 110 to 117 … were".
+
+    It says whose count that is: everywhere else people see the indices of the store.
+    """
     if first == last:
-        return f"message {first}{where} was"
-    return f"messages {first} to {last}{where} were"
+        return f"message {first}{where} by the export's own count was"
+    return f"messages {first} to {last}{where} by the export's own count were"
 
 
 _Found = Iterator[tuple[RiskLevel, str]]
@@ -91,7 +94,8 @@ def _ends(segments: Sequence[History]) -> _Found:
             yield RiskLevel.LOW, f"{name} was cut, so message {end} may be incomplete"
         for index in segment.conflicts:
             where = _where(number, segments)
-            yield RiskLevel.LOW, f"exports contradict each other in message {index}{where}"
+            what = f"message {index}{where} by their own count"
+            yield RiskLevel.LOW, f"exports contradict each other in {what}"
 
 
 def _cut_end(segment: History) -> ExportFact | None:

@@ -9,6 +9,7 @@ from . import earlier_state
 from .earlier_state import Claims, Part
 from .formats.text import escape, printable
 from .models import Fate, Report
+from .render.wording import some
 from .store import Shown
 
 EX_OK, EX_DATAERR, EX_TEMPFAIL = 0, 65, 75
@@ -122,13 +123,19 @@ def _differences(part: Part, claims: Claims) -> Iterator[str]:
     if watermark is None and claims.watermarks:
         yield f"{earlier_state.WATERMARKS} does not know it"
     if hashes is not None and hashes != part.lines:
-        yield f"{earlier_state.HASHES} has {hashes} hashes for {part.lines} lines"
+        lines = some(part.lines, "line")
+        yield f"{earlier_state.HASHES} has {_hashes(hashes)} for {lines}"
     if hashes is None and claims.hashes:
         yield f"{earlier_state.HASHES} does not know it"
 
 
 def _claim(watermark: int) -> str:
-    return f"the earlier state claims {watermark + 1} messages (watermark {watermark})"
+    messages = some(watermark + 1, "message")
+    return f"the earlier state claims {messages} (watermark {watermark})"
+
+
+def _hashes(count: int) -> str:
+    return f"{count:,} {'hash' if count == 1 else 'hashes'}"
 
 
 def missing(parts: Iterable[Part], claims: Claims) -> Iterator[str]:
@@ -137,3 +144,8 @@ def missing(parts: Iterable[Part], claims: Claims) -> Iterator[str]:
     for name, watermark in claims.watermarks.items():
         if name not in known and watermark >= 0:
             yield f"{printable(name)}: {_claim(watermark)}, its log holds none"
+            known.add(name)
+    for name, hashes in claims.hashes.items():
+        if name not in known and hashes:
+            has = f"{earlier_state.HASHES} has {_hashes(hashes)}"
+            yield f"{printable(name)}: {has}, its log holds no message"

@@ -114,7 +114,7 @@ class Rollback:
             claim_id, name = uuid.uuid4(), path.name
             if path.exists():
                 name = self._archive.failed_name(path, claim_id)
-                self._archive.fail(path, name, reason, datetime.now(UTC))
+                self._archive.take_back(path, name, reason, datetime.now(UTC))
             self._store.forget_archived(
                 export.export_id, claim_id, export.name, escape(name), reason
             )

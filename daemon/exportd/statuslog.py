@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 
 class StatusLog:
@@ -19,7 +20,7 @@ class StatusLog:
         entry = f"{report}\n".encode()
         if self._size() + len(entry) > self._max_bytes:
             self._rotate()
-        with self._path.open("ab") as file:
+        with _private(self._path) as file:
             before = file.tell()
             try:
                 file.write(entry)
@@ -45,3 +46,9 @@ class StatusLog:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _private(path: Path) -> BinaryIO:
+    """Open to append; a new file is for its owner only, for it names files and sessions."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    return os.fdopen(descriptor, "ab")

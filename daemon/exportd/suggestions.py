@@ -6,7 +6,7 @@ Names and folders prove nothing (DESIGN 4.3), so what follows from them is only 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,9 +51,14 @@ class Suggestion:
     evidence: str
 
 
-def suggest(exports: Sequence[ExportSeen]) -> list[Suggestion]:
-    """What a person may want to merge, the strongest evidence first."""
-    by_slug = list(_same_slug(exports))
+def suggest(
+    exports: Sequence[ExportSeen], parted: Collection[frozenset[str]] = ()
+) -> list[Suggestion]:
+    """What a person may want to merge, the strongest evidence first.
+
+    ``parted``: pairs of conversations that a person split; they are not one.
+    """
+    by_slug = list(_same_slug(exports, parted))
     told = {frozenset(found.conversation_ids) for found in by_slug}
     together = [set(found.conversation_ids) for found in by_slug]
     followed = [
@@ -61,19 +66,32 @@ def suggest(exports: Sequence[ExportSeen]) -> list[Suggestion]:
         for found in _followed(exports)
         if not any(set(found.conversation_ids) <= group for group in together)
         and frozenset(found.conversation_ids) not in told
+        and frozenset(found.conversation_ids) not in parted
     ]
     return [*by_slug, *followed]
 
 
-def _same_slug(exports: Sequence[ExportSeen]) -> Iterator[Suggestion]:
+def _same_slug(
+    exports: Sequence[ExportSeen], parted: Collection[frozenset[str]]
+) -> Iterator[Suggestion]:
     groups: dict[str, list[ExportSeen]] = {}
     for export in exports:
         if ending := _ending(export.name):
             groups.setdefault(ending, []).append(export)
     for ending, members in sorted(groups.items()):
-        ids = _by_time(members)
+        ids = _together(_by_time(members), parted)
+        count = sum(member.conversation_id in ids for member in members)
         if len(ids) > 1:
-            yield Suggestion(ids, f'the names of {len(members)} exports end in "{ending}"')
+            yield Suggestion(ids, f'the names of {count} exports end in "{ending}"')
+
+
+def _together(ids: Sequence[str], parted: Collection[frozenset[str]]) -> tuple[str, ...]:
+    """As many as no person split from each other, the earliest first."""
+    kept: list[str] = []
+    for name in ids:
+        if not any(frozenset({name, other}) in parted for other in kept):
+            kept.append(name)
+    return tuple(kept)
 
 
 def _ending(name: str) -> str | None:

@@ -15,7 +15,10 @@ from ..config import Settings, setting_names, sources
 @click.command("check-config")
 @click.pass_context
 def command(ctx: click.Context) -> int:
-    """Print every setting in force and where it comes from; exit 78 when one is wrong."""
+    """Print the settings in force.
+
+    Each with where it comes from; exit 78 when one is wrong, with all that is.
+    """
     settings: Settings = ctx.obj
     parent = ctx.parent.params if ctx.parent else {}
     found = sources(parent.get("config"))

@@ -21,6 +21,7 @@ from ..errors import PermanentError
 from ..formats.text import printable
 from ..lifecycle import stop_on_signals
 from ..log import configure
+from ..render.wording import some
 from ..state_report import Progress, RolledBack, Side, TakenOver
 
 
@@ -30,7 +31,7 @@ from ..state_report import Progress, RolledBack, Side, TakenOver
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 @click.pass_obj
 def command(settings: Settings, folder: Path, *, rollback: bool, as_json: bool) -> int:
-    """Take over the JSON state of the earlier deduplication scripts.
+    """Take over the earlier scripts' state.
 
     DIR holds conversation_log.jsonl, and perhaps watermarks.json and content_hashes.json.
     It is copied to MEMORY-CONTEXT/backups first and never changed. Every line of the log is
@@ -84,10 +85,10 @@ def _tell(done: TakenOver, folder: Path) -> None:
     sides = done.sides
     stored = sum(side.stored for side in sides)
     console.print(
-        f"{done.lines:,} lines = {stored:,} stored + {done.corrupt_lines:,} corrupt + "
+        f"{some(done.lines, 'line')} = {stored:,} stored + {done.corrupt_lines:,} corrupt + "
         f"{done.blank_lines:,} blank"
         + (f" + {missing:,} missing" if (missing := _missing(done)) else "")
-        + f"; {sum(side.new for side in sides):,} messages are new.",
+        + f"; {_new(sum(side.new for side in sides))}.",
         markup=False,
     )
     when = "" if done.backup_is_new else " before"
@@ -139,6 +140,10 @@ def _plain(text: str) -> str:
     return printable(text).replace("[", r"\[")
 
 
+def _new(count: int) -> str:
+    return f"{some(count, 'message')} {'is' if count == 1 else 'are'} new"
+
+
 def _missing(done: TakenOver) -> int:
     return sum(side.lines - side.stored for side in done.sides)
 
@@ -149,7 +154,7 @@ def _notes(done: TakenOver) -> list[str]:
 
 def _lost(done: TakenOver) -> list[str]:
     return [
-        f"{printable(side.earlier_id)}: {side.stored:,} of {side.lines:,} lines are stored"
+        f"{printable(side.earlier_id)}: {side.stored:,} of {some(side.lines, 'line')} stored"
         + (f" ({printable(side.reason)})" if side.reason else "")
         for side in done.sides
         if not side.arrived
@@ -162,23 +167,23 @@ def _next(done: TakenOver, folder: Path) -> str:
         return f"Not done yet. Run it again: exportd import-state {place}"
     if done.code:
         return "Not complete. Mend what did not arrive, then run the same command again."
-    return (
-        f"Complete; {place} is not needed any more. "
-        f"To undo it: exportd import-state --rollback {printable(done.backup)}"
-    )
+    complete = f"Complete; {place} is not needed any more."
+    if done.warnings:
+        complete = "Everything in the log has arrived."
+    return f"{complete} To undo it: exportd import-state --rollback {printable(done.backup)}"
 
 
 def _tell_rollback(done: RolledBack) -> None:
     console = _console()
     for conversation_id, messages in done.removed.items():
-        _line(console, f"{printable(conversation_id)}: {messages:,} messages removed")
+        _line(console, f"{printable(conversation_id)}: {some(messages, 'message')} removed")
     _list(console, "Not removed:", list(done.refused))
     if done.removed or done.exports:
         _line(
             console,
-            f"\n{sum(done.removed.values()):,} messages of {len(done.removed):,} conversations "
-            f"removed; {done.exports:,} files moved to exports-failed/. Backups and corrupt "
-            "lines stay where they are.",
+            f"\n{some(sum(done.removed.values()), 'message')} of "
+            f"{some(len(done.removed), 'conversation')} removed; {some(done.exports, 'file')} "
+            "moved to exports-failed/. Backups and corrupt lines stay where they are.",
         )
     elif not done.refused:
         _line(console, "Nothing of this folder is stored; there is nothing to roll back.")

@@ -14,7 +14,10 @@ from ..lifecycle import database
 @click.option("--pending", is_flag=True, help="Only name the migrations that are missing.")
 @click.pass_obj
 def command(settings: Settings, *, pending: bool) -> int:
-    """Apply missing migrations; the daemon does so itself unless auto_migrate is off."""
+    """Apply missing migrations.
+
+    The daemon does so itself unless auto_migrate is off.
+    """
     with database(settings, Folders(settings.memory_dir.absolute())) as found:
         ids = store.pending(found.url) if pending else store.migrate(found.url)
     word = "missing" if pending else "applied"

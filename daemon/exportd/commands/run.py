@@ -18,7 +18,9 @@ from ..service import service
 @click.option("--json", "as_json", is_flag=True, help="With --once: the report as JSON.")
 @click.pass_obj
 def command(settings: Settings, *, once: bool, as_json: bool) -> int:
-    """Watch the drop folder and ingest what arrives, until SIGTERM or Ctrl-C.
+    """Watch the drop folder and ingest what arrives.
+
+    The daemon ends on SIGTERM or Ctrl-C, after the file in hand.
 
     \b
     exportd run          the daemon

@@ -12,10 +12,13 @@ import click
 
 from .. import sessions
 from ..config import Settings
+from ..errors import RefusedRequest
 from ..folders import Folders
 from ..formats.text import printable
+from ..identity import safe_id
 from ..lifecycle import database
 from ..manifest import Manifest
+from ..render.wording import some
 from ..sessions import Change, Override
 from ..statuslog import StatusLog
 from ..store import Store, Transaction
@@ -26,7 +29,9 @@ from .conversations import named
 
 @click.group("sessions")
 def command() -> None:
-    """Rename, merge and split conversations; every decision can be undone.
+    """Rename, merge and split conversations.
+
+    Every decision can be undone.
 
     \b
     exportd sessions suggest
@@ -45,9 +50,11 @@ def command() -> None:
 @click.pass_obj
 def rename(settings: Settings, *, conversation: str, new_id: str) -> int:
     """Give a conversation another id; the old one stays as an alias."""
+    _require_name(new_id)
     with _store(settings) as store:
         old = named(store, conversation)
         _decide(settings, store, lambda tx: sessions.rename(tx, old, new_id, _who()))
+    _tell_written(new_id)
     return 0
 
 
@@ -84,9 +91,16 @@ def split(
     settings: Settings, *, conversation: str, segments: tuple[int, ...], into: str
 ) -> int:
     """Move segments of a conversation to another one."""
+    _require_name(into)
     with _store(settings) as store:
         source = named(store, conversation)
-        _decide(settings, store, lambda tx: sessions.split(tx, source, segments, into, _who()))
+        _decide(
+            settings,
+            store,
+            lambda tx: sessions.split(tx, source, segments, into, _who()),
+            f"{_segments(segments)} of {source}",
+        )
+    _tell_written(into)
     return 0
 
 
@@ -121,7 +135,8 @@ def suggestions(settings: Settings, *, as_json: bool) -> int:
     """Conversations that may be one session, with the evidence; merges nothing."""
     with _store(settings) as store:
         rows = store.run(lambda tx: tx.rows("exports_seen"))
-    found = suggest([ExportSeen(*row) for row in rows])
+        overrides = store.run(sessions.history)
+    found = suggest([ExportSeen(*row) for row in rows], _parted(overrides))
     if as_json:
         records = [
             {"conversation_ids": list(s.conversation_ids), "evidence": s.evidence}
@@ -149,8 +164,16 @@ def _store(settings: Settings) -> Iterator[Store]:
             store.close()
 
 
-def _decide(settings: Settings, store: Store, work: Callable[[Transaction], Change]) -> None:
-    """Carry a decision out, write it down beside the archive, and tell."""
+def _decide(
+    settings: Settings,
+    store: Store,
+    work: Callable[[Transaction], Change],
+    what: str | None = None,
+) -> None:
+    """Carry a decision out, write it down beside the archive, and tell.
+
+    ``what``: that which was split off, in more detail than the decision itself knows.
+    """
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
     change = store.run(work)
@@ -161,25 +184,76 @@ def _decide(settings: Settings, store: Store, work: Callable[[Transaction], Chan
     teller = Teller(folders, store, log)
     teller.add_changed(change.changed)
     teller.tell()
-    click.echo(_told(change.override))
     if change.override.undone_at is None:
+        click.echo(_told(change.override, what))
         click.echo(f"Undo: exportd sessions undo {change.override.override_id}")
+    else:
+        click.echo(f"Undone: decision {change.override.override_id}, {_named(change.override)}")
 
 
-def _told(override: Override) -> str:
-    words = {
-        "rename": "{0} is called {1}",
-        "merge": "{0} is part of {1}",
-        "split": "segments of {0} belong to {1}",
-    }
+def _told(override: Override, what: str | None = None) -> str:
+    """A decision as a sentence in force, or as the record of one that was undone."""
     made = override.created_at.astimezone(UTC)
-    text = f"{override.override_id}. " + words[override.operation].format(
-        override.from_id, override.into_id
-    )
-    text += f" (decided by {printable(override.made_by)}, {made:%Y-%m-%d %H:%M} UTC)"
+    by = f"(decided by {printable(override.made_by)}, {made:%Y-%m-%d %H:%M} UTC)"
     if override.undone_at is not None:
-        text += f", undone {override.undone_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    return text
+        undone = override.undone_at.astimezone(UTC)
+        told = f"{_named(override)} {by}, undone {undone:%Y-%m-%d %H:%M} UTC"
+    else:
+        told = f"{_sentence(override, what)} {by}"
+    return f"{override.override_id}. {told}"
+
+
+def _sentence(override: Override, what: str | None) -> str:
+    """A split is kept as a list of exports, so in the end only they can be counted."""
+    if override.operation == "split":
+        shown = (
+            what or f"what {some(len(override.exports), 'export')} of {override.from_id} shows"
+        )
+        are = "belong" if shown.startswith("segments") else "belongs"
+        return f"{shown} {are} to {override.into_id}"
+    verb = "is called" if override.operation == "rename" else "is part of"
+    return f"{override.from_id} {verb} {override.into_id}"
+
+
+def _named(override: Override) -> str:
+    words = {
+        "rename": "the renaming of {0} to {1}",
+        "merge": "the merge of {0} into {1}",
+        "split": "the split of segments of {0} into {1}",
+    }
+    return words[override.operation].format(override.from_id, override.into_id)
+
+
+def _segments(ordinals: tuple[int, ...]) -> str:
+    *others, last = map(str, sorted(set(ordinals)))
+    return f"segments {', '.join(others)} and {last}" if others else f"segment {last}"
+
+
+def _require_name(name: str) -> None:
+    if not name.strip():
+        raise RefusedRequest(
+            f"expected the id of a conversation, found {name!r}; say it in letters or digits"
+        )
+
+
+def _tell_written(name: str) -> None:
+    """An id is a file name, too: who asked for another one learns what it became."""
+    if (written := safe_id(name)) != name:
+        click.echo(f"'{printable(name)}' is written {written}")
+
+
+def _parted(overrides: list[Override]) -> list[frozenset[str]]:
+    """What people split by hand, pair by pair, under the ids of today."""
+    in_force = [override for override in overrides if override.undone_at is None]
+    moved = {o.from_id: o.into_id for o in in_force if o.operation != "split"}
+
+    def today(conversation_id: str) -> str:
+        while conversation_id in moved:
+            conversation_id = moved[conversation_id]
+        return conversation_id
+
+    splits = (o for o in in_force if o.operation == "split")
+    return [frozenset({today(o.from_id), today(o.into_id)}) for o in splits]
 
 
 def _record(override: Override) -> dict[str, object]:

@@ -24,10 +24,10 @@ from .conversations import named
 @click.option("--json", "as_json", is_flag=True, help="The same numbers as JSON, exact.")
 @click.pass_obj
 def command(settings: Settings, *, name: str | None, as_json: bool) -> int:
-    """Print statistics of a conversation, or of all as a Markdown table.
+    """Print statistics of one or all conversations.
 
     \b
-    exportd stats                    a table; ids are whole when it goes to a file
+    exportd stats                    a Markdown table; ids are whole when it goes to a file
     exportd stats rollout-master     one conversation, with every reason for its risk
     """
     with (

@@ -41,7 +41,7 @@ _SOON_S = 1.0
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @click.pass_obj
 def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
-    """Check the archive and the database against each other; exit 65 on damage.
+    """Check archive against database.
 
     \b
     Every archived file has the bytes that were ingested, each byte accounted for; every

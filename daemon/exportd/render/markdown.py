@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ..formats.text import printable
 from ..models import Risk, StoredConversation, StoredMessage, StoredSegment
+from .wording import some
 
 _REASONS_SHOWN = 3
 
@@ -73,8 +74,8 @@ def _facts(conversation: StoredConversation) -> Iterator[str]:
     )
     share = f" ({100 * duplicates / seen:.1f} %)" if seen else ""
     yield (
-        f"- **Exports:** {conversation.export_count:,}, {seen:,} messages seen, "
-        f"{duplicates:,} duplicates filtered{share}"
+        f"- **Exports:** {conversation.export_count:,}, {some(seen, 'message')} seen, "
+        f"{some(duplicates, 'duplicate')} filtered{share}"
     )
     yield f"- **Segments:** {len(conversation.segments):,}"
     yield f"- **Risk of data loss:** {printable(_risk(conversation.risk))}"
@@ -95,10 +96,10 @@ def _break(segment: StoredSegment) -> str:
         why = " begins after a compaction; what was said just before it may be missing"
     names = ", ".join(f"`{printable(name)}`" for name in segment.export_names)
     last = segment.first_index + segment.message_count - 1
-    return (
-        f"---\n\n> **Segment {segment.ordinal + 1}**{why}. Messages "
-        f"{segment.first_index} to {last}, from {names}"
-    )
+    run = f"Messages {segment.first_index} to {last}"
+    if segment.message_count == 1:
+        run = f"Message {last}"
+    return f"---\n\n> **Segment {segment.ordinal + 1}**{why}. {run}, from {names}"
 
 
 def _section(message: StoredMessage) -> str:

@@ -11,16 +11,11 @@ from datetime import datetime
 
 from ..formats.text import printable
 from ..models import Fate, Report, Severity
+from .wording import size, some
 
 _RULE = "=" * 80
 _LOCKS = "🔐" * 40
-_FATES = {
-    Fate.INGESTED: "✓ ingested",
-    Fate.DUPLICATE_FILE: "✓ duplicate file",
-    Fate.UNCHANGED: "✓ unchanged",
-    Fate.DEAD_LETTER: "✗ dead letter",
-    Fate.DEFERRED: "… deferred",
-}
+_SIGNS = {Fate.DEAD_LETTER: "✗", Fate.DEFERRED: "…"}
 
 
 def status_report(
@@ -56,12 +51,14 @@ def status_report(
 
 
 def _file(report: Report) -> Iterator[str]:
-    size = f"{report.size_bytes / 1024:,.1f} KB"
-    yield f"{_FATES[report.fate]}: {printable(report.name)} ({size})"
+    sign = _SIGNS.get(report.fate, "✓")
+    measured = report.size_bytes or report.fate is not Fate.DEFERRED
+    told = f" ({size(report.size_bytes)})" if measured else ""
+    yield f"{sign} {report.fate.value}: {printable(report.name)}{told}"
     if report.conversation_id:
         yield f"    Session: {printable(report.conversation_id)}"
-    if report.also_changed:
-        yield f"    Also changed: {', '.join(map(printable, report.also_changed))}"
+    if others := [name for name in report.also_changed if name != report.conversation_id]:
+        yield f"    Also changed: {', '.join(map(printable, others))}"
     if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
         yield f"    Messages: {_counts(report)}"
     if report.reason:
@@ -82,7 +79,7 @@ def _counts(report: Report) -> str:
     parts = [
         f"{report.total:,} in the file",
         f"{report.new:,} new",
-        f"{report.duplicates:,} duplicates",
+        some(report.duplicates, "duplicate"),
     ]
     if report.rerendered:
         parts.append(f"{report.rerendered:,} of them rendered anew")
@@ -113,10 +110,12 @@ def _summary(reports: Sequence[Report]) -> Iterator[str]:
     counts = {fate: sum(report.fate is fate for report in reports) for fate in Fate}
     told = ", ".join(f"{count} {fate.value}" for fate, count in counts.items() if count)
     dead, waiting = counts[Fate.DEAD_LETTER], counts[Fate.DEFERRED]
+    files = some(len(reports), "file")
     if dead:
-        yield f"Status: ❌ FAILED ({dead} of {len(reports)} files could not be ingested)"
+        yield f"Status: ❌ FAILED ({dead} of {files} could not be ingested)"
     elif waiting:
-        yield f"Status: ⏳ WAITING ({waiting} of {len(reports)} files are taken up later)"
+        are = "is" if waiting == 1 else "are"
+        yield f"Status: ⏳ WAITING ({waiting} of {files} {are} taken up later)"
     else:
         yield "Status: ✅ SUCCESS"
     for report in reports:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..checks.facts import Finding, Weight
 from ..formats.text import printable
+from .wording import some
 
 # So many findings of a kind are told in full; --json tells all.
 _SHOWN = 10
@@ -26,7 +27,7 @@ def verification_report(
         *_summary(checked, duration_s),
         *_bytes(bytes_by_class),
         *(
-            f"  not checked: {_some(count, 'export')} {printable(why)}"
+            f"  not checked: {some(count, 'export')} {printable(why)}"
             for why, count in sorted(not_checked.items())
         ),
         *_told(findings),
@@ -37,10 +38,12 @@ def verification_report(
 def _verdict(findings: Sequence[Finding], not_checked: int) -> str:
     damages = sum(finding.severity is Weight.DAMAGE for finding in findings)
     notes = len(findings) - damages
-    told = f" ({_some(notes, 'note')})" if notes else ""
-    if not damages and not_checked:
-        return f"✓ no damage found, but {_some(not_checked, 'export')} not checked{told}"
-    return f"✗ {_some(damages, 'damage')} found{told}" if damages else f"✓ healthy{told}"
+    told = f" ({some(notes, 'note')})" if notes else ""
+    if damages:
+        return f"✗ damage found in {some(damages, 'place')}{told}"
+    if not_checked:
+        return f"✓ no damage found, but {some(not_checked, 'export')} not checked{told}"
+    return f"✓ healthy{told}"
 
 
 def _summary(checked: Mapping[str, int], duration_s: float) -> Iterator[str]:
@@ -49,13 +52,13 @@ def _summary(checked: Mapping[str, int], duration_s: float) -> Iterator[str]:
     size = f"{size_bytes / 1e3:.1f} KB" if small else f"{size_bytes / 1e6:.1f} MB"
     # What is small takes as long as the server's start: no speed.
     speed = "" if small or not duration_s else f", {size_bytes / 1e6 / duration_s:.1f} MB/s"
-    exports = _some(checked.get("exports", 0), "export")
+    exports = some(checked.get("exports", 0), "export")
     yield f"  {exports}, {size}, in {duration_s:.1f} s{speed}"
     yield (
-        f"  {_some(checked.get('messages', 0), 'message')} and "
-        f"{_some(checked.get('renderings', 0), 'other rendering')} in "
-        f"{_some(checked.get('segments', 0), 'segment')} of "
-        f"{_some(checked.get('conversations', 0), 'conversation')}"
+        f"  {some(checked.get('messages', 0), 'message')} and "
+        f"{some(checked.get('renderings', 0), 'other rendering')} in "
+        f"{some(checked.get('segments', 0), 'segment')} of "
+        f"{some(checked.get('conversations', 0), 'conversation')}"
     )
 
 
@@ -93,7 +96,3 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield f"    expected: {printable(finding.expected)}"
     yield f"    found:    {printable(finding.found)}"
     yield f"    do:       {printable(finding.what_to_do)}"
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
