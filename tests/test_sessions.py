@@ -324,3 +324,19 @@ def test_session_files_follow_a_decision_that_was_killed_before_it_was_told(
     }
     assert set(found) == {"b.md"}
     assert "a one" in found["b.md"]
+
+
+def test_a_decision_whose_session_files_cannot_be_written_says_so(
+    exportd: Command,
+) -> None:
+    exports = exportd.memory_dir / "exports"
+    (exports / "2026-01-01-EXPORT-A.txt").write_text(talk("one", "1", "two", "2"))
+    assert exportd("run", "--once").returncode == 0
+    session = exportd.memory_dir / "sessions" / "b.md"
+    session.mkdir()  # root may write anywhere but over a folder
+    done = exportd("sessions", "rename", "a", "b")
+    assert done.returncode == 75
+    assert "It is stored, but" in done.stderr
+    session.rmdir()
+    assert exportd("run", "--once").returncode == 0
+    assert session.is_file()

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
+import click
+
+from ..config import Settings
 from ..errors import UnknownConversation
+from ..folders import Folders
 from ..formats.text import escape, printable
+from ..statuslog import StatusLog
 from ..store import Store
+from ..teller import Teller
+
+EX_TEMPFAIL = 75
 
 
 def named(store: Store, name: str) -> str:
@@ -23,3 +32,23 @@ def named(store: Store, name: str) -> str:
     close = difflib.get_close_matches(name, store.conversation_ids(), n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else "; 'exportd stats' lists them"
     raise UnknownConversation(f"there is no conversation {printable(name)}{hint}")
+
+
+def write_sessions(
+    settings: Settings, folders: Folders, store: Store, conversation_ids: Iterable[str]
+) -> int:
+    """Write the session files of what changed; 75 when the disk refused, and words."""
+    log = StatusLog(
+        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
+    )
+    teller = Teller(folders, store, log)
+    teller.add_changed(conversation_ids)
+    teller.tell()
+    if not teller.is_behind:
+        return 0
+    click.echo(
+        f"It is stored, but {folders.sessions} cannot be written now; the next start of "
+        "exportd writes the session files.",
+        err=True,
+    )
+    return EX_TEMPFAIL

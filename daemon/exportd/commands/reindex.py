@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 import click
 from rich.console import Console
@@ -14,9 +13,8 @@ from ..config import Settings
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
-from ..statuslog import StatusLog
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
-from ..teller import Teller
+from .conversations import write_sessions
 
 EX_DATAERR = 65
 
@@ -76,10 +74,10 @@ def command(settings: Settings, *, dry_run: bool) -> int:
             click.echo("Nothing was changed (--dry-run).")
             return 0
         store.run(swap)
-        _write_sessions(settings, folders, store, before | after)
+        code = write_sessions(settings, folders, store, before | after)
         store.close()
     click.echo("The database is rebuilt from the archive.")
-    return 0
+    return code
 
 
 def _tell(files: int, conversations: int, changed: list[reindex.Difference]) -> None:
@@ -94,14 +92,3 @@ def _tell(files: int, conversations: int, changed: list[reindex.Difference]) -> 
             f"  {difference.conversation_id:<{width}}  {difference.before:>6} -> "
             f"{difference.after:>6} messages  {difference.what}"
         )
-
-
-def _write_sessions(
-    settings: Settings, folders: Folders, store: Store, conversation_ids: Iterable[str]
-) -> None:
-    log = StatusLog(
-        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
-    )
-    teller = Teller(folders, store, log)
-    teller.add_changed(conversation_ids)
-    teller.tell()

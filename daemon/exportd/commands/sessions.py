@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC
+from functools import partial
 
 import click
 
@@ -20,11 +21,9 @@ from ..lifecycle import database
 from ..manifest import Manifest
 from ..render.wording import some
 from ..sessions import Change, Override
-from ..statuslog import StatusLog
 from ..store import Store, Transaction
 from ..suggestions import ExportSeen, suggest
-from ..teller import Teller
-from .conversations import named
+from .conversations import named, write_sessions
 
 
 @click.group("sessions")
@@ -53,9 +52,9 @@ def rename(settings: Settings, *, conversation: str, new_id: str) -> int:
     _require_name(new_id)
     with _store(settings) as store:
         old = named(store, conversation)
-        _decide(settings, store, lambda tx: sessions.rename(tx, old, new_id, _who()))
+        code = _decide(settings, store, lambda tx: sessions.rename(tx, old, new_id, _who()))
     _tell_written(new_id)
-    return 0
+    return code
 
 
 @command.command("merge")
@@ -66,13 +65,15 @@ def merge(settings: Settings, *, conversations: tuple[str, ...], into: str) -> i
     """Make conversations part of another, as segments in the order of their dates."""
     with _store(settings) as store:
         target = named(store, into)
-        for source in [named(store, name) for name in conversations]:
-            _decide(
-                settings,
-                store,
-                lambda tx, source=source: sessions.merge(tx, source, target, _who()),  # type: ignore[misc]
-            )
-    return 0
+        codes = [
+            _decide(settings, store, partial(_merge, source=source, target=target))
+            for source in [named(store, name) for name in conversations]
+        ]
+    return max(codes)
+
+
+def _merge(tx: Transaction, source: str, target: str) -> Change:
+    return sessions.merge(tx, source, target, _who())
 
 
 @command.command("split")
@@ -94,14 +95,14 @@ def split(
     _require_name(into)
     with _store(settings) as store:
         source = named(store, conversation)
-        _decide(
+        code = _decide(
             settings,
             store,
             lambda tx: sessions.split(tx, source, segments, into, _who()),
             f"{_segments(segments)} of {source}",
         )
     _tell_written(into)
-    return 0
+    return code
 
 
 @command.command("undo")
@@ -110,8 +111,7 @@ def split(
 def undo(settings: Settings, *, decision: int) -> int:
     """Take a decision back; 'exportd sessions history' has the numbers."""
     with _store(settings) as store:
-        _decide(settings, store, lambda tx: sessions.undo(tx, decision))
-    return 0
+        return _decide(settings, store, lambda tx: sessions.undo(tx, decision))
 
 
 @command.command("history")
@@ -169,8 +169,8 @@ def _decide(
     store: Store,
     work: Callable[[Transaction], Change],
     what: str | None = None,
-) -> None:
-    """Carry a decision out, write it down beside the archive, and tell.
+) -> int:
+    """Carry a decision out, write it down beside the archive, and tell; the exit code.
 
     ``what``: that which was split off, in more detail than the decision itself knows.
     """
@@ -178,17 +178,13 @@ def _decide(
     folders.create()
     change = store.run(work)
     sessions.write_down(store, Manifest(folders.archive))
-    log = StatusLog(
-        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
-    )
-    teller = Teller(folders, store, log)
-    teller.add_changed(change.changed)
-    teller.tell()
+    code = write_sessions(settings, folders, store, change.changed)
     if change.override.undone_at is None:
         click.echo(_told(change.override, what))
         click.echo(f"Undo: exportd sessions undo {change.override.override_id}")
     else:
         click.echo(f"Undone: decision {change.override.override_id}, {_named(change.override)}")
+    return code
 
 
 def _told(override: Override, what: str | None = None) -> str:
