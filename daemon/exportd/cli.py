@@ -35,8 +35,6 @@ from .errors import (
 )
 from .log import configure
 
-EX_USAGE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 64, 70, 73, 75, 78
-
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
@@ -89,7 +87,7 @@ def main() -> None:
         code = 130
     except click.ClickException as error:
         error.show()
-        code = EX_USAGE
+        code = os.EX_USAGE
     except ExportdError as error:
         code = _fail(error)
     except BrokenPipeError:
@@ -98,17 +96,17 @@ def main() -> None:
     except Exception:
         # Without the error's own words: they may quote a message or a secret.
         structlog.get_logger().exception("exportd.bug", version=__version__)
-        code = EX_SOFTWARE
+        code = os.EX_SOFTWARE
     sys.exit(code if isinstance(code, int) else 0)
 
 
 # The first that an error is an instance of: how it is called, and the exit code.
 _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
-    (ConfigurationError, "settings", EX_CONFIG),
-    (FolderInUse, "folder in use", EX_CANTCREAT),
-    (RefusedRequest, "refused", EX_USAGE),
-    (TransientError, "try again later", EX_TEMPFAIL),
-    (ExportdError, "error", EX_SOFTWARE),
+    (ConfigurationError, "settings", os.EX_CONFIG),
+    (FolderInUse, "folder in use", os.EX_CANTCREAT),
+    (RefusedRequest, "refused", os.EX_USAGE),
+    (TransientError, "try again later", os.EX_TEMPFAIL),
+    (ExportdError, "error", os.EX_SOFTWARE),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -31,9 +32,6 @@ from .waits import Waits, growing
 from .watcher import Settling, Watcher, scan
 
 log = structlog.get_logger()
-
-EX_OK = 0
-EX_TEMPFAIL = 75
 
 # While files keep coming, people are told at least this often.
 TELL_EVERY_S = 5.0
@@ -102,7 +100,7 @@ class Service:
             self._teller.tell()
             self._store.close()
         log.info("service.stopped")
-        return EX_OK
+        return os.EX_OK
 
     def _work(self, watcher: Watcher) -> None:
         told_at = time.monotonic()
@@ -218,7 +216,7 @@ class Service:
         reports = [self._teller.add(report) for report in self._once()]
         text = self._teller.tell() or "Nothing to do: no file waits.\n"
         self._store.close()
-        return EX_TEMPFAIL if any(map(_is_deferred, reports)) else EX_OK, reports, text
+        return os.EX_TEMPFAIL if any(map(_is_deferred, reports)) else os.EX_OK, reports, text
 
     def take(self, paths: Iterable[Path]) -> Iterator[Report]:
         """What was in flight, then these dropped files and no others, each to its fate.

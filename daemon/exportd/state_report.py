@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,8 +12,6 @@ from .formats.text import escape, printable
 from .models import Fate, Report
 from .render.wording import some
 from .store import Shown
-
-EX_OK, EX_DATAERR, EX_TEMPFAIL = 0, 65, 75
 
 # How far it is: what is being done, how much of it, of how much.
 Progress = Callable[[str, int, int], None]
@@ -57,8 +56,8 @@ class TakenOver:
     def code(self) -> int:
         """0 when every line is stored or a dead letter; 75 when something waits; else 65."""
         if self.waiting:
-            return EX_TEMPFAIL
-        return EX_OK if all(side.arrived for side in self.sides) else EX_DATAERR
+            return os.EX_TEMPFAIL
+        return os.EX_OK if all(side.arrived for side in self.sides) else os.EX_DATAERR
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class RolledBack:
 
     @property
     def code(self) -> int:
-        return EX_DATAERR if self.refused else EX_OK
+        return os.EX_DATAERR if self.refused else os.EX_OK
 
 
 def waiting(parts: Iterable[Part], reports: list[Report]) -> Iterator[str]:

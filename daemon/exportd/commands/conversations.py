@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 import click
@@ -14,8 +15,6 @@ from ..formats.text import escape, printable
 from ..statuslog import StatusLog
 from ..store import Store
 from ..teller import Teller
-
-EX_TEMPFAIL = 75
 
 
 def named(store: Store, name: str) -> str:
@@ -51,4 +50,4 @@ def write_sessions(
         "exportd writes the session files.",
         err=True,
     )
-    return EX_TEMPFAIL
+    return os.EX_TEMPFAIL

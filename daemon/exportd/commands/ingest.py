@@ -24,7 +24,6 @@ from ..service import service
 from ..watcher import scan
 
 _NAME_BYTES = 255
-EX_DATAERR = 65
 
 
 @click.command("ingest")
@@ -73,7 +72,7 @@ def command(settings: Settings, *, paths: tuple[Path, ...], session_id: str | No
     click.echo(text, nl=False)
     names = {escape(file.name) for file in files}
     dead = any(r.fate is Fate.DEAD_LETTER and r.name in names for r in reports)
-    return code or (EX_DATAERR if dead else 0)
+    return code or (os.EX_DATAERR if dead else 0)
 
 
 def _tidy(aside: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -15,8 +16,6 @@ from ..folders import Folders
 from ..lifecycle import database, held
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from .conversations import write_sessions
-
-EX_DATAERR = 65
 
 
 @click.command("reindex")
@@ -62,7 +61,7 @@ def command(settings: Settings, *, dry_run: bool) -> int:
             click.echo(f"{problem.name} cannot be read: {problem.reason}")
         if any(problem.is_known for problem in problems):
             click.echo("Nothing was changed; what is built so far is kept for the next run.")
-            return EX_DATAERR
+            return os.EX_DATAERR
         before = set(store.conversation_ids())
         staging = Store(staging_url(found.url))
         changed = list(reindex.differences(store, staging))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -27,8 +28,6 @@ from ..folders import Folders
 from ..lifecycle import database, held
 from ..render.verification import verification_report
 from ..store import Store, discard_staging, sole_staging, staging_url
-
-EX_DATAERR = 65
 
 # What is done sooner needs no progress bar.
 _SOON_S = 1.0
@@ -84,7 +83,7 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
     click.echo(_json(done, duration_s) if as_json else _text(done, duration_s), nl=as_json)
     if refused is not None and not done.damages:
         raise refused
-    return EX_DATAERR if done.damages else 0
+    return os.EX_DATAERR if done.damages else 0
 
 
 def _deep(
