@@ -26,8 +26,9 @@ from pydantic import SecretStr
 from exportd.config import DatabaseSettings, Settings
 from exportd.embedded import embedded_server
 from exportd.log import configure
-from exportd.service import service
+from exportd.once import run_once
 from exportd.store import Store, migrate
+from exportd.workplace import workplace
 
 from .running import check_taken, drop, dump, query
 
@@ -132,8 +133,8 @@ def laboratory(folder: Path) -> Iterator[Callable[[Sequence[Path]], str]]:
 def _dropped(order: Sequence[Path], memory: Path, url: str) -> str:
     drop(order, memory)
     settings = Settings(memory_dir=memory, database=DatabaseSettings(url=SecretStr(url)))
-    with service(settings, threading.Event()) as running:
-        _, reports, _ = running.run_once()
+    with workplace(settings, threading.Event()) as place:
+        _, reports, _ = run_once(place)
     check_taken([report.name for report in reports], order)
     lines: list[str] = []
     store = Store(url)

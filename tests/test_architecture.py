@@ -24,7 +24,7 @@ IMPURE = {
     "subprocess", "time", "uuid",
 }  # fmt: skip
 # Names and errors that every module may use; no state, no effect.
-SHARED = {"errors", "models", "folders", "formats", "identity", "placement", "log"}
+SHARED = {"crash", "errors", "models", "folders", "formats", "identity", "placement", "log"}
 
 
 def _modules() -> dict[str, list[Path]]:
@@ -92,9 +92,9 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "commands", "config", "folders", "import_state",
-        "ingest", "lifecycle", "log", "pipeline", "reindex", "residence", "service",
+        "__init__", "__main__", "cli", "commands", "config", "crash", "folders", "import_state",
+        "ingest", "lifecycle", "log", "once", "pipeline", "reindex", "residence", "service",
         "sessions", "state_report", "state_rollback", "teller", "verify", "waits",
-        "whereabouts",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -15,6 +15,7 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
+from .crash import reach
 from .errors import DiskTrouble
 from .folders import (
     SIDECAR,
@@ -44,6 +45,7 @@ class Archive:
         """
         names = [archived_as] if archived_as else []
         suffixed = with_suffix_before_extension(path.name, sha256[:12])
+        reach("archive.begin")
         try:
             for name in [*names, path.name, suffixed]:
                 place = self._folders.archive / name
@@ -113,7 +115,9 @@ class Archive:
         try:
             if os.path.lexists(sidecar := sidecar_of(path)):
                 _move(sidecar, failed / _with_end(name, SIDECAR), None)
+            reach("dead_letter.sidecar")
             write_file(failed / _with_end(name, _REASON_SUFFIX), note)
+            reach("dead_letter.reason")
             if not _move(path, failed / name, None):
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:
@@ -128,6 +132,7 @@ def write_file(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        reach("tell.written")
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -165,8 +170,11 @@ def _move(path: Path, place: Path, sha256: str | None) -> bool:
         fsync_directory(place.parent)
         fsync_directory(path.parent)
         return True
+    reach("archive.linked")
     fsync_directory(place.parent)
+    reach("archive.durable")
     _drop(path)
+    reach("archive.done")
     return True
 
 
@@ -181,6 +189,7 @@ def _copy(path: Path, place: Path, sha256: str | None) -> bool:
                 copied = hashlib.file_digest(file, "sha256").hexdigest()
             if sha256 is not None and copied != sha256:
                 raise DiskTrouble(f"{place}: the copy differs from the file; check the disk")
+        reach("archive.copied")
         return _move(temporary, place, sha256) and _drop(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from . import __version__
 from .commands import (
     check_config,
     db,
+    doctor,
     export,
     import_state,
     ingest,
@@ -74,6 +75,7 @@ cli.add_command(reindex.command)
 cli.add_command(stats.command)
 cli.add_command(verify.command)
 cli.add_command(check_config.command)
+cli.add_command(doctor.command)
 cli.add_command(migrate.command)
 cli.add_command(db.command)
 cli.add_command(import_state.command)

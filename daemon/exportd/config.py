@@ -28,6 +28,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from . import crash
 from .errors import ConfigurationError
 
 ENV_PREFIX = "EXPORTD_"
@@ -53,6 +54,7 @@ class DatabaseSettings(BaseModel):
 
     url: SecretStr | None = None
     auto_migrate: bool = True
+    timeout: _Seconds = 300.0
 
     @field_validator("url")
     @classmethod
@@ -88,11 +90,18 @@ class Settings(BaseSettings):
     rescan_interval: _Seconds = 60.0
     empty_timeout: _Seconds = 600.0
     max_export_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
+    max_line_bytes: Annotated[int, Field(ge=1000)] = 16 * 1024 * 1024
+    max_json_depth: Annotated[int, Field(ge=10, le=500)] = 100
+    max_messages: Annotated[int, Field(gt=0)] = 1_000_000
+    parse_timeout: _Seconds = 300.0
+    disk_reserve_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     status_log_max_bytes: Annotated[int, Field(ge=10_000)] = 1_000_000
     status_log_backups: Annotated[int, Field(ge=0, le=1000)] = 5
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    log_file: Path | None = None
+    http_address: str = "127.0.0.1:9467"
     database: DatabaseSettings = DatabaseSettings()
 
     @classmethod
@@ -133,7 +142,7 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     """
     path = file or _default_file()
     values = _read(path) if path else {}
-    problems = list(_unknown_variables())
+    problems = [*_unknown_variables(), *_unknown_crash_point()]
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -180,10 +189,18 @@ def variable(name: str) -> str:
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {variable(name) for name in setting_names()} | {ENV_FILE}
+    known = {variable(name) for name in setting_names()} | {ENV_FILE, crash.VARIABLE}
     for name in sorted(os.environ):
         if name.startswith(ENV_PREFIX) and name not in known:
             yield f"environment: {name}: unknown setting{_suggestion(name, known)}"
+
+
+def _unknown_crash_point() -> Iterator[str]:
+    if asked := os.environ.get(crash.VARIABLE):
+        try:
+            crash.parse(asked)
+        except ValueError as error:
+            yield f"environment: {crash.VARIABLE}: {error}"
 
 
 def _suggestion(name: str, known: set[str]) -> str:

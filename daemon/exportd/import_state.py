@@ -28,13 +28,14 @@ from .formats import dedup_state
 from .formats.text import escape, printable
 from .lifecycle import database, held
 from .models import Fate, Report
+from .once import take
 from .render.wording import some
-from .service import Service
 from .state_report import Progress, RolledBack, TakenOver, missing, sides, waiting
 from .state_rollback import Rollback
 from .statuslog import StatusLog
 from .store import Drop, Store
 from .teller import Teller
+from .workplace import Workplace
 
 
 def take_over(
@@ -49,7 +50,7 @@ def take_over(
     with _work(settings, stopping) as work:
         backup = earlier_state.back_up(folder, work.folders.backups)
         parted = work.split(backup.folder, progress)
-        reports = list(_told(work.service.take(work.dropped(parted.parts)), parted, progress))
+        reports = list(_told(take(work.place, work.dropped(parted.parts)), parted, progress))
         claims = earlier_state.claims(backup.folder)
         stored = work.store.shown([part.sha256 for part in parted.parts])
         return TakenOver(
@@ -82,7 +83,7 @@ def roll_back(
     with _work(settings, stopping) as work:
         parted = work.split(folder, progress)
         left = (work.folders.exports / part.name for part in parted.parts)
-        for report in work.service.take(path for path in left if path.exists()):
+        for report in take(work.place, filter(Path.exists, left)):
             if report.fate is Fate.DEFERRED:
                 raise TransientError(f"{printable(report.name)}: {printable(report.reason)}")
         return work.rollback(folder).undo(parted.parts, progress)
@@ -94,7 +95,7 @@ def _work(settings: Settings, stopping: threading.Event) -> Iterator[_Work]:
     folders.create()
     with held(folders), database(settings, folders) as found:
         work = _Work(settings, folders, Store(found.url), stopping)
-        work.service = Service(settings, folders, found, stopping)
+        work.place = Workplace(settings, folders, found, stopping)
         try:
             yield work
         finally:
@@ -105,7 +106,7 @@ def _work(settings: Settings, stopping: threading.Event) -> Iterator[_Work]:
 class _Work:
     """One memory folder and its database, with a place for the parts of a log."""
 
-    service: Service
+    place: Workplace
 
     def __init__(
         self, settings: Settings, folders: Folders, store: Store, stopping: threading.Event

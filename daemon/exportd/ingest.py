@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from . import anomalies, identity
+from .crash import reach
 from .fingerprint import compact
 from .formats.text import printable
 from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
@@ -46,11 +47,14 @@ def ingest(tx: Transaction, read: Reading) -> Report:
         gathered.candidates, read.places, transcript.header, transcript.session_id
     )
     decision = _decide(tx, read, fact, placement, gathered)
+    reach("store.gathered")
     write(tx, decision)
     names = {fact.name}
     if placement.segment and decision.residence.left_id:
         names |= {name for export in placement.segment.exports for name in export.names}
-    return _report(read.drop, decision, follow(tx, names))
+    report = _report(read.drop, decision, follow(tx, names))
+    reach("store.written")
+    return report
 
 
 def _decide(

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from .crash import reach
 from .errors import DiskTrouble, PermanentError, UnreadableFile
 from .folders import SIDECAR, Folders, fsync_directory, is_no_folder, is_sidecar, sidecar_of
 from .formats.text import printable
@@ -63,10 +64,12 @@ class Intake:
         """Take a dropped file; None when it is gone, because another took it."""
         claim_id = uuid.uuid4()
         place = self._folders.inflight / str(claim_id)
+        reach("claim.begin")
         try:
             place.mkdir(mode=0o700)
         except OSError as error:
             raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
+        reach("claim.place")
         try:
             path.rename(place / path.name)
         except FileNotFoundError:
@@ -75,7 +78,9 @@ class Intake:
         except OSError as error:
             place.rmdir()
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
+        reach("claim.renamed")
         self._take_along(sidecar_of(path), place)
+        reach("claim.sidecar")
         try:
             for folder in (place, self._folders.inflight, path.parent):
                 fsync_directory(folder)
@@ -83,6 +88,7 @@ class Intake:
             pass  # its folder was removed behind it
         except OSError as error:
             raise DiskTrouble(f"{place}: cannot be made durable ({error.strerror})") from error
+        reach("claim.durable")
         return Claim(claim_id, place / path.name)
 
     @staticmethod
@@ -118,11 +124,13 @@ class Intake:
         ``PermanentError`` when it is too large. A file that grows meanwhile is read
         anew until it holds still.
         """
+        reach("read.begin")
         while True:
             with _opened(claim.path) as file:
                 before = os.fstat(file.fileno())
                 self._check_size(before.st_size)
                 _sync(file.fileno(), claim.path)
+                reach("read.synced")
                 digest, chunks = hashlib.sha256(), []
                 for chunk in _chunks(file):
                     digest.update(chunk)
@@ -131,6 +139,7 @@ class Intake:
             if _signature(before) == _signature(after):
                 modified_at = _moment(after.st_mtime)
                 raw = b"".join(chunks)
+                reach("read.hashed")
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
 
     def in_use(self, claim: Claim) -> bool:
@@ -148,9 +157,12 @@ class Intake:
 
     def forget(self, claim: Claim) -> None:
         """Remove the place of a claim whose file has gone on, and the sidecar with it."""
+        reach("forget.begin")
         with _without_sidecar():
             sidecar_of(claim.path).unlink()
+        reach("forget.sidecar")
         claim.path.parent.rmdir()
+        reach("forget.done")
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._max_export_bytes:

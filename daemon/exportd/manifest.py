@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from .crash import reach
 from .errors import DiskTrouble
 from .folders import fsync_directory
 from .identity import is_id
@@ -42,6 +43,7 @@ class Manifest:
         begins on a line of its own.
         """
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        reach("manifest.begin")
         try:
             is_new = not self._path.exists()
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -50,11 +52,13 @@ class Manifest:
                 size = os.fstat(descriptor).st_size
                 torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
                 _write(descriptor, b"\n" + line if torn else line)
+                reach("manifest.written")
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             if is_new:
                 fsync_directory(self._path.parent)
+            reach("manifest.durable")
         except OSError as error:
             raise DiskTrouble(f"{self._path}: cannot be written ({error.strerror})") from error
 

@@ -260,3 +260,8 @@ class StoredConversation:
     segments: tuple[StoredSegment, ...]
     messages: tuple[StoredMessage, ...]
     risk: Risk = Risk()
+
+
+def is_deferred(report: Report | None) -> bool:
+    """Whether a file stays and is tried again; what another worker took has no report."""
+    return report is not None and report.fate is Fate.DEFERRED

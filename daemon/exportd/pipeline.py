@@ -17,6 +17,7 @@ import structlog
 
 from . import formats
 from .archive import Archive
+from .crash import reach
 from .errors import ExportdError, PermanentError, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
@@ -134,12 +135,15 @@ class Pipeline:
                     size_bytes=len(content.raw),
                     modified_at=content.modified_at,
                 )
+                reach("attempt.begin")
                 attempt = self._store.begin(drop)
+                reach("attempt.counted")
                 if grown and grown.export_id != attempt.export_id:
                     self._store.mark_grown(grown.export_id, drop.sha256)
                 report = self._stored(drop, content, attempt)
                 self._wait_for_writer(claim)
                 if not self._intake.changed(claim, content):
+                    reach("recheck.done")
                     return self._archived(claim, drop, attempt, report)
         except TransientError:
             if attempt is not None:
@@ -187,11 +191,16 @@ class Pipeline:
                 "aside so that others can be read. Please report it"
             )
         started = time.monotonic()
+        reach("parse.begin")
         transcript = formats.parse(content.raw, drop.name)
+        reach("parse.done")
         if not transcript.messages:
             return self._empty(drop, attempt, transcript)
         read = Reading(drop, attempt, transcript, places(transcript.messages), started)
-        return self._store.run(lambda tx: ingest(tx, read))
+        reach("store.begin")
+        report = self._store.run(lambda tx: ingest(tx, read))
+        reach("store.committed")
+        return report
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""
@@ -229,6 +238,7 @@ class Pipeline:
         )
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
         self._store.mark_archived(attempt.export_id, escape(name))
+        reach("archive.noted")
         self._intake.forget(claim)
         return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
 
@@ -241,13 +251,16 @@ class Pipeline:
         error: Exception,
     ) -> Report:
         """The row first, so that a crash here is taken up again; then the file."""
+        reach("dead_letter.begin")
         name = self._archive.failed_name(claim.path, claim.claim_id)
         export_id = attempt.export_id if attempt else None
         if attempt is None or attempt.outcome is not Fate.DEAD_LETTER:
             self._store.add_dead_letter(
                 drop, export_id, escape(name), reason, type(error).__name__
             )
+        reach("dead_letter.noted")
         self._archive.fail(claim.path, name, reason, datetime.now(UTC))
+        reach("dead_letter.done")
         self._intake.forget(claim)
         kept_as = f"{self._folders.failed.name}/{escape(name)}"
         return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason, kept_as=kept_as)

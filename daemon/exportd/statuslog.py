@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from .crash import reach
+
 
 class StatusLog:
     """A file of reports; older ones move to ``NAME.1`` … ``NAME.<backups>``."""
@@ -20,6 +22,7 @@ class StatusLog:
         entry = f"{report}\n".encode()
         if self._size() + len(entry) > self._max_bytes:
             self._rotate()
+            reach("tell.rotated")
         with _private(self._path) as file:
             before = file.tell()
             try:
@@ -29,6 +32,7 @@ class StatusLog:
             except OSError:
                 os.truncate(self._path, before)  # no half report
                 raise
+        reach("tell.logged")
 
     def _size(self) -> int:
         try:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from .archive import write_file
+from .crash import reach
 from .errors import TransientError
 from .folders import Folders
 from .formats.text import escape
@@ -69,6 +70,7 @@ class Teller:
         """
         if not self._changed and not self._reports:
             return None
+        reach("tell.begin")
         try:
             self._write_sessions()
             total = self._store.total_messages()
@@ -86,6 +88,7 @@ class Teller:
                     path.unlink(missing_ok=True)
                 else:
                     write_file(path, markdown(conversation))
+                    reach("tell.renamed")
             except OSError as error:
                 log.warning(
                     "session.failed", conversation_id=conversation_id, reason=error.strerror
@@ -94,6 +97,7 @@ class Teller:
             self._changed.discard(conversation_id)
         if not self._changed:
             self._store.mark_told(escape(str(self._folders.memory)))
+            reach("tell.marked")
 
     def _report(self, total: int | None) -> str:
         text = status_report(

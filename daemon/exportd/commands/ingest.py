@@ -20,8 +20,9 @@ from ..formats.text import escape, printable
 from ..intake import is_clear
 from ..lifecycle import stop_on_signals
 from ..models import Fate
-from ..service import service
+from ..once import run_once
 from ..watcher import scan
+from ..workplace import workplace
 
 _NAME_BYTES = 255
 
@@ -58,8 +59,8 @@ def command(settings: Settings, *, paths: tuple[Path, ...], session_id: str | No
     for file in files:
         _drop(file, folders.exports, aside, session_id)
     try:
-        with service(settings, stop_on_signals()) as running:
-            code, reports, text = running.run_once()
+        with workplace(settings, stop_on_signals()) as place:
+            code, reports, text = run_once(place)
     except FolderInUse:
         told = "1 file" if len(files) == 1 else f"{len(files)} files"
         click.echo(

@@ -10,7 +10,9 @@ import click
 from ..config import Settings
 from ..lifecycle import stop_on_signals
 from ..models import Report
-from ..service import service
+from ..once import run_once
+from ..service import Service
+from ..workplace import workplace
 
 
 @click.command("run")
@@ -29,10 +31,10 @@ def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    with service(settings, stop_on_signals()) as running:
+    with workplace(settings, stop_on_signals()) as place:
         if not once:
-            return running.run()
-        code, reports, text = running.run_once()
+            return Service(place).run()
+        code, reports, text = run_once(place)
     click.echo(_json(reports) if as_json else text, nl=as_json)
     return code
 

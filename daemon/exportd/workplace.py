@@ -1,0 +1,126 @@
+"""Everything that works in one memory folder, wired up: with the commands, the only
+place that constructs things.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from .archive import Archive
+from .config import Settings
+from .crash import reach
+from .errors import ConfigurationError, DatabaseUnavailable
+from .folders import Folders
+from .formats import FORMATS
+from .formats.text import escape, unescape
+from .intake import Intake, has_writer
+from .lifecycle import Database, database, held
+from .manifest import Manifest
+from .models import Fate, Report
+from .pipeline import Pipeline
+from .sessions import write_down
+from .statuslog import StatusLog
+from .store import Store, migrate, pending
+from .teller import Teller
+from .watcher import Settling, scan
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def workplace(settings: Settings, stopping: threading.Event) -> Iterator[Workplace]:
+    """The folder held and the database found; nothing runs yet."""
+    folders = Folders(settings.memory_dir.absolute())
+    folders.create()
+    with held(folders), database(settings, folders) as found:
+        reach("start.locked")
+        yield Workplace(settings, folders, found, stopping)
+
+
+class Workplace:
+    """The parts, and what every way of working with them begins with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folders: Folders,
+        found: Database,
+        stopping: threading.Event,
+    ) -> None:
+        self.settings = settings
+        self.folders = folders
+        self.stopping = stopping
+        self.store = Store(found.url)
+        self.intake = Intake(folders, settings.max_export_bytes)
+        self.manifest = Manifest(folders.archive)
+        self._database = found
+        self._archive = Archive(folders)
+        self.pipeline = Pipeline(
+            folders,
+            self.intake,
+            self.store,
+            self._archive,
+            self.manifest,
+            max_attempts=settings.max_attempts,
+            sidecar_timeout_s=settings.empty_timeout,
+        )
+        status_log = StatusLog(
+            folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
+        )
+        self.teller = Teller(folders, self.store, status_log)
+        self.settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
+
+    def prepare(self) -> None:
+        """The schema is brought up to date, or must be so; what a kill left is mended."""
+        self._migrate()
+        reach("start.migrated")
+        self._archive.tidy()
+        reach("start.tidied")
+        for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
+            if found := self._archive.find(unescape(name), sha256):
+                self.store.mark_archived(export_id, escape(found))
+        write_down(self.store, self.manifest)
+        reach("start.mended")
+        if outdated := self.store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):
+            log.warning("store.outdated", exports=outdated, run="exportd reindex")
+        self.teller.take_up()
+
+    def _migrate(self) -> None:
+        if self.settings.database.auto_migrate:
+            applied = migrate(self._database.url)
+            if applied:
+                log.info("database.migrated", migrations=applied)
+        elif missing := pending(self._database.url):
+            raise ConfigurationError(
+                f"the database lacks {', '.join(missing)} and auto_migrate is off; run "
+                "'exportd migrate'"
+            )
+
+    def answers(self) -> bool:
+        """Whether the database does, after a server of our own was brought back to life."""
+        try:
+            self._database.revive()
+            self.store.ping()
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    def left(self, why: str) -> Iterator[Report]:
+        """What stays in the drop folder this time; ``why`` is the reason for most."""
+        for path in scan(self.folders.exports):
+            try:
+                size_bytes = path.lstat().st_size
+            except OSError:
+                continue  # gone meanwhile
+            if not size_bytes:
+                minutes = self.settings.empty_timeout / 60
+                reason = f"it is empty; it becomes a dead letter when {minutes:g} minutes old"
+            elif has_writer(path):
+                reason = "a program has it open for writing"
+            else:
+                reason = why
+            yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
