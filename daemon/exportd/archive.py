@@ -76,8 +76,12 @@ class Archive:
                 path.unlink(missing_ok=True)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
-        """A free name among the dead letters; a note without its file is overwritten."""
-        if not os.path.lexists(self._folders.failed / path.name):
+        """A free name among the dead letters; a note without its file is overwritten.
+
+        The file itself may have the name already, when a kill came between two steps.
+        """
+        place = self._folders.failed / path.name
+        if not os.path.lexists(place) or _is_same(path, place):
             return path.name
         return with_suffix_before_extension(path.name, claim_id.hex)
 
@@ -158,7 +162,8 @@ def _move(path: Path, place: Path, sha256: str | None) -> bool:
     if sha256 is not None and path.lstat().st_nlink > 1:
         return _copy(path, place, sha256)  # under its other name it could be changed
     try:
-        os.link(path, place, follow_symlinks=False)
+        if not _is_same(path, place):
+            os.link(path, place, follow_symlinks=False)
     except FileExistsError:
         return False
     except OSError as error:
@@ -176,6 +181,14 @@ def _move(path: Path, place: Path, sha256: str | None) -> bool:
     _drop(path)
     reach("archive.done")
     return True
+
+
+def _is_same(path: Path, place: Path) -> bool:
+    """Whether both are one file: a kill came before the old name was gone."""
+    try:
+        return os.path.samestat(path.lstat(), place.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _copy(path: Path, place: Path, sha256: str | None) -> bool:
