@@ -98,7 +98,11 @@ class Transaction:
         )
         if added:  # not when a kill came between this and the move of the file
             self.alert(
-                "dead_letter", Severity.WARNING, f"{drop.name}: {reason}", None, export_id
+                "dead_letter",
+                Severity.WARNING,
+                f"{drop.name}: {reason}",
+                subject=str(export_id),
+                export_id=export_id,
             )
 
     # -- gather ------------------------------------------------------------------
@@ -225,17 +229,26 @@ class Transaction:
         kind: str,
         severity: Severity,
         body: str,
-        conversation_id: str | None,
-        export_id: int | None,
+        *,
+        subject: str,
+        conversation_id: str | None = None,
+        export_id: int | None = None,
     ) -> None:
-        """One alert of a kind and conversation has one fingerprint, for grouping."""
-        subject = conversation_id or str(export_id)
+        """Alerts of one kind about one subject have one fingerprint, for grouping."""
         self.execute(
             "add_alert",
-            fingerprint=hashlib.sha256(f"{kind}\0{subject}".encode()).hexdigest(),
+            fingerprint=_fingerprint(kind, subject),
             severity=severity.value,
             title=kind.replace("_", " "),
             body=body,
             conversation_id=conversation_id,
             export_id=export_id,
         )
+
+    def resolve_alert(self, kind: str, subject: str) -> None:
+        """What was firing is over."""
+        self.execute("resolve_alert", fingerprint=_fingerprint(kind, subject))
+
+
+def _fingerprint(kind: str, subject: str) -> str:
+    return hashlib.sha256(f"{kind}\0{subject}".encode()).hexdigest()

@@ -255,7 +255,14 @@ def _add_anomaly(
         metadata=Json(dict(anomaly.details)),
     )
     if anomaly.severity is not Severity.INFO:
-        tx.alert(anomaly.kind, anomaly.severity, anomaly.message, conversation_id, export_id)
+        tx.alert(
+            anomaly.kind,
+            anomaly.severity,
+            anomaly.message,
+            subject=conversation_id or str(export_id),
+            conversation_id=conversation_id,
+            export_id=export_id,
+        )
 
 
 def _message_rows(

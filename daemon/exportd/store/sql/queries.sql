@@ -343,6 +343,10 @@ VALUES (%(conversation_id)s, %(export_id)s, %(segment_id)s, %(kind)s, %(severity
 INSERT INTO alerts (fingerprint, severity, title, body, conversation_id, export_id)
 VALUES (%(fingerprint)s, %(severity)s, %(title)s, %(body)s, %(conversation_id)s, %(export_id)s);
 
+-- resolve_alert --
+UPDATE alerts SET state = 'resolved'
+WHERE fingerprint = %(fingerprint)s AND state = 'firing';
+
 -- finish_export --
 UPDATE exports
 SET state = 'ingested', format = %(format)s, parser_version = %(parser_version)s,

@@ -1,0 +1,76 @@
+"""What is wrong with the surroundings becomes an alert, once, and is resolved."""
+
+from __future__ import annotations
+
+from conftest import rows
+
+from exportd.conditions import KINDS, Conditions
+from exportd.store import Store
+
+HERE = "/home/anna/MEMORY-CONTEXT"
+
+
+def alerts(url: str) -> list[tuple[object, ...]]:
+    return rows(url, "SELECT title, severity, state, body FROM alerts ORDER BY alert_id")
+
+
+def told(url: str) -> list[tuple[object, ...]]:
+    return [alert[:3] for alert in alerts(url)]
+
+
+def test_a_condition_is_told_once_and_resolved_when_it_is_over(database_url: str) -> None:
+    conditions = Conditions(Store(database_url), HERE)
+    for _ in range(3):
+        conditions.see("watcher_blind", "exports/ is gone")
+        conditions.write()
+    assert told(database_url) == [("watcher blind", "critical", "firing")]
+    assert conditions.reasons == ["exports/ is gone"]
+    conditions.see("watcher_blind", None)
+    conditions.write()
+    assert told(database_url) == [("watcher blind", "critical", "resolved")]
+    assert conditions.reasons == []
+
+
+def test_a_condition_that_was_over_before_the_database_answered_is_told_all_the_same(
+    database_url: str,
+) -> None:
+    store = Store("postgresql://nobody@127.0.0.1:1/nowhere")
+    conditions = Conditions(store, HERE)
+    conditions.see("database_unreachable", "PostgreSQL does not answer")
+    conditions.write()
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    conditions._store = Store(database_url)
+    conditions.write()
+    ((title, _, state, body),) = alerts(database_url)
+    assert (title, state) == ("database unreachable", "resolved")
+    assert str(body).startswith("PostgreSQL does not answer (since 20")
+
+
+def test_what_a_killed_process_left_firing_is_resolved_unless_it_is_still_so(
+    database_url: str,
+) -> None:
+    before = Conditions(Store(database_url), HERE)
+    for kind in KINDS:
+        before.see(kind, "it was so")
+    before.write()
+    elsewhere = Conditions(Store(database_url), "/home/ben/MEMORY-CONTEXT")
+    elsewhere.see("disk_low", "it is so there")
+    elsewhere.write()
+    after = Conditions(Store(database_url), HERE)
+    after.see("disk_low", "it is still so")
+    after.write()
+    firing = rows(database_url, "SELECT body FROM alerts WHERE state = 'firing' ORDER BY 1")
+    assert [str(body).split(" (")[0] for (body,) in firing] == [
+        "it is so there",
+        "it is still so",
+        "it was so",
+    ]
+
+
+def test_a_condition_that_comes_back_is_told_again(database_url: str) -> None:
+    conditions = Conditions(Store(database_url), HERE)
+    for trouble in ("first", None, "second"):
+        conditions.see("disk_low", trouble)
+        conditions.write()
+    assert [state for _, _, state in told(database_url)] == ["resolved", "firing"]
