@@ -94,7 +94,7 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "folders",
         "import_state", "ingest", "lifecycle", "log", "once", "pipeline", "reindex",
-        "residence", "service", "sessions", "state_report", "state_rollback", "teller", "verify", "waits",
-        "whereabouts", "workplace",
+        "residence", "service", "sessions", "state_report", "state_rollback", "teller",
+        "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
