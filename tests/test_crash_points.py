@@ -85,6 +85,9 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert rows(url, "SELECT title, count(*) FROM alerts GROUP BY 1 ") == [("dead letter", 1)]
     assert rows(url, "SELECT count(*) FROM dead_letters") == [(1,)]
     assert rows(url, "SELECT count(*) FROM drops WHERE outcome IS NULL") == [(0,)]
+    assert rows(
+        url, "SELECT count(*) FROM exports WHERE state = 'ingested' AND archive_name IS NULL"
+    ) == [(0,)]
     assert rows(url, "SELECT count(*) FROM drops") == [(made.drops + 1,)]
     assert rows(url, "SELECT count(*) FROM deduplication_log") == [(len(made.archived),)]
     assert {path.stem for path in (memory / "sessions").glob("*.md")} == set(made.messages)
@@ -113,6 +116,31 @@ def test_a_kill_at_a_crash_point_loses_nothing_and_stores_nothing_twice(
     last = exportd("run", "--once")
     assert last.returncode == 0, last.stderr
     assert_as_if_nothing_had_happened(exportd, database_url, made)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        *(point for point in POINTS if point.startswith("dead_letter.")),
+        *("archive.linked:1", "archive.linked:2", "archive.durable:2", "archive.done:2"),
+        *("tell.written", "forget.sidecar"),
+    ],
+)
+def test_a_dead_letter_is_set_aside_once_whenever_it_is_killed(
+    exportd: Command, database_url: str, point: str
+) -> None:
+    (exportd.memory_dir / "exports" / "junk.log").write_text("make: nothing to be done\n")
+    (exportd.memory_dir / "exports" / "junk.log.session").write_text("of-no-use\n")
+    killed = exportd("run", "--once", EXPORTD_CRASH_AT=point)
+    assert killed.returncode == -signal.SIGKILL
+    assert exportd("run", "--once").returncode == 0
+    failed = {path.name for path in (exportd.memory_dir / "exports-failed").iterdir()}
+    assert failed == {"junk.log", "junk.log.reason.txt", "junk.log.session"}
+    assert not list((exportd.memory_dir / ".exportd" / "inflight").iterdir())
+    told = rows(
+        database_url, "SELECT (SELECT count(*) FROM dead_letters), count(*) FROM alerts"
+    )
+    assert told == [(1, 1)]
 
 
 def test_every_crash_point_stands_in_the_code_once_and_is_listed() -> None:
