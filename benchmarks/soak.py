@@ -12,12 +12,14 @@ when that is not so; ``--seed`` repeats the choice of files and faults, not thei
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -39,9 +41,17 @@ SAMPLE_S = 1.0
 @click.option("--files", default=5000, show_default=True, help="How many arrive in all.")
 @click.option("--fault-every", default=10.0, show_default=True, help="Seconds between faults.")
 @click.option("--writers", default=4, show_default=True, help="Writers at the same time.")
+@click.option(
+    "--fault", "only", multiple=True, type=click.Choice(list(FAULTS)), help="Only these."
+)
 @click.option("--seed", type=int, help="Repeat the files and faults of an earlier run.")
 def main(
-    minutes: float, files: int, fault_every: float, writers: int, seed: int | None
+    minutes: float,
+    files: int,
+    fault_every: float,
+    writers: int,
+    only: tuple[str, ...],
+    seed: int | None,
 ) -> None:
     """Soak exportd in faults; nothing may be lost, doubled or left over."""
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
@@ -59,9 +69,12 @@ def main(
         running = Writers(exports, truth, files, 60 * minutes, writers, seed)
         with Daemon(memory, server.url, work / "daemon.log") as daemon:
             around = Surroundings(daemon, running, server, work / "server", disk, exports)
-            faults = _soak(around, minutes, fault_every, random.Random(seed))  # noqa: S311
+            names = only or tuple(FAULTS)
+            faults = _soak(around, minutes, fault_every, names, seed)
             drained_s = _drain(memory, daemon)
         wrong = differences(memory, server.url, truth)
+        if bugs := daemon.codes[os.EX_SOFTWARE]:
+            wrong.append(f"the daemon ended by a bug {bugs} times")
         _tell(daemon, truth, faults, drained_s)
     for line in wrong:
         click.echo(f"WRONG  {line}")
@@ -79,9 +92,13 @@ def _made(folder: Path) -> Path:
 
 
 def _soak(
-    around: Surroundings, minutes: float, fault_every: float, chance: random.Random
+    around: Surroundings,
+    minutes: float,
+    fault_every: float,
+    names: Sequence[str],
+    seed: int,
 ) -> Counter[str]:
-    done = Counter[str]()
+    chance, done = random.Random(seed), Counter[str]()  # noqa: S311
     end = time.monotonic() + 60 * minutes
     with around.writers:
         next_fault = time.monotonic() + fault_every
@@ -90,7 +107,7 @@ def _soak(
             around.daemon.sample()
             if time.monotonic() >= next_fault:
                 next_fault += fault_every
-                name = chance.choice(list(FAULTS))
+                name = chance.choice(names)
                 FAULTS[name](around)
                 done[name] += 1
     return done
