@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from exportd.intake import has_writer
-from exportd.watcher import RECHECK_S, Settling
+from exportd.watcher.settling import RECHECK_S, Settling
 
 SETTLE_S = 1.0
 EMPTY_S = 600.0

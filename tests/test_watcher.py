@@ -16,7 +16,8 @@ import pytest
 from conftest import wait_until
 
 from exportd.intake import has_writer
-from exportd.watcher import Settling, Watcher, scan
+from exportd.watcher import Watcher, scan
+from exportd.watcher.settling import Settling
 
 # A watchdog thread warns where a folder is made and filled at once; as an error the
 # warning would end the thread, which no installed daemon does.

@@ -26,7 +26,8 @@ from .sessions import write_down
 from .statuslog import StatusLog
 from .store import Store, migrate, pending
 from .teller import Teller
-from .watcher import Settling, scan
+from .watcher import scan
+from .watcher.settling import Settling
 
 log = structlog.get_logger()
 
