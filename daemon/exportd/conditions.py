@@ -72,7 +72,8 @@ class Conditions:
                     self._resolve(kind)
                 self._is_new = False
             for kind, found in list(self._found.items()):
-                self._write(kind, found)
+                if not found.is_written or found.is_over:
+                    self._write(kind, found)
         except TransientError as error:
             log.debug("condition.deferred", reason=str(error))
 

@@ -105,8 +105,9 @@ class Intake:
         """Claims that an earlier process left; empty ones are tidied away."""
         try:
             places = sorted(self._folders.inflight.iterdir())
-        except FileNotFoundError:  # somebody tidied up
-            self._folders.inflight.mkdir(mode=0o700, parents=True)
+        except FileNotFoundError:  # somebody tidied up, or the memory folder is gone
+            with suppress(FileNotFoundError):
+                self._folders.inflight.mkdir(mode=0o700)
             return
         for place in places:
             claim_id = _claim_id(place)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import structlog
 
+from .conditions import Conditions
 from .errors import DatabaseUnavailable
+from .formats.text import escape
 from .models import Report, is_deferred
 from .waits import Waits, growing
 from .watcher import Watcher
@@ -20,6 +22,10 @@ log = structlog.get_logger()
 # While files keep coming, people are told at least this often.
 TELL_EVERY_S = 5.0
 
+# How often the surroundings are looked at, and how long the database may be away unnoticed.
+LOOK_EVERY_S = 1.0
+UNREACHABLE_S = 60.0
+
 
 class Service:
     """Takes settled files through the pipeline, one after the other."""
@@ -29,35 +35,36 @@ class Service:
         self._stopping = place.stopping
         self._waits = Waits()
         self._told_deferred: set[tuple[str, str]] = set()
+        self._conditions = Conditions(place.store, escape(str(place.folders.memory)))
+        self._watcher = Watcher(
+            place.folders.exports, place.settling, place.settings.rescan_interval
+        )
+        self._looked_at = 0.0
 
     def run(self) -> int:
         """Watch, ingest and tell until a signal comes; the exit code."""
-        watcher = Watcher(
-            self._place.folders.exports,
-            self._place.settling,
-            self._place.settings.rescan_interval,
-        )
-        watcher.start()
+        self._watcher.start()
         try:
             log.info("service.started", memory_dir=str(self._place.folders.memory))
             self._wait_for_database(self._place.prepare)
             if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._place.folders.exports))
                 self._resume()
-                self._work(watcher)
+                self._work()
         finally:
             log.info("service.stopping")
-            watcher.stop()
+            self._watcher.stop()
             self._place.teller.tell()
             self._place.store.close()
         log.info("service.stopped")
         return os.EX_OK
 
-    def _work(self, watcher: Watcher) -> None:
-        told_at = time.monotonic()
+    def _work(self) -> None:
+        told_at, watcher = time.monotonic(), self._watcher
         while not self._stopping.is_set():
+            self._look_around()
             if self._waits.due():
-                self._try_again(watcher)
+                self._try_again()
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
@@ -78,12 +85,20 @@ class Service:
             if is_deferred(report):
                 self._waits.begin()
 
-    def _try_again(self, watcher: Watcher) -> None:
+    def _look_around(self) -> None:
+        """What is wrong with the surroundings, told to the database while it answers."""
+        now = time.monotonic()
+        if now >= self._looked_at + LOOK_EVERY_S:
+            self._looked_at = now
+            self._conditions.see("watcher_blind", self._watcher.trouble)
+            self._conditions.write()
+
+    def _try_again(self) -> None:
         """What was deferred: files in flight, and such that could not be claimed."""
         self._waits.end()
         if self._place.answers():
             self._resume()
-            watcher.rescan()
+            self._watcher.rescan()
         else:
             self._waits.begin()
 
@@ -112,15 +127,20 @@ class Service:
 
     def _wait_for_database(self, ready: Callable[[], None]) -> None:
         """Return when ``ready`` succeeds, or a signal comes; nothing is claimed before."""
+        since = time.monotonic()
         for wait_s in growing():
+            self._conditions.see("watcher_blind", self._watcher.trouble)
             try:
                 ready()
             except DatabaseUnavailable as error:
+                if time.monotonic() > since + UNREACHABLE_S:
+                    self._conditions.see("database_unreachable", str(error))
                 log.warning("database.unavailable", reason=str(error), wait_s=wait_s)
                 for report in self._place.left(str(error)):
                     self._note(report)
                 self._place.teller.tell()
             else:
+                self._conditions.see("database_unreachable", None)
                 return
             if self._stopping.wait(wait_s):
                 return

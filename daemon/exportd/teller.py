@@ -70,6 +70,8 @@ class Teller:
         """
         if not self._changed and not self._reports:
             return None
+        if not self._folders.state.is_dir():
+            return None  # its disk is away; what is written now would lie below it
         reach("tell.begin")
         try:
             self._write_sessions()

@@ -83,6 +83,7 @@ class Watcher:
         self._stopping.set()
         self._thread.join()
         self._events.stop()
+        self._root.close()
 
     def rescan(self) -> None:
         """Look at the whole folder soon."""

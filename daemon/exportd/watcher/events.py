@@ -27,6 +27,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Events:
         self._folder = folder
         self._hint = hint
         self._lost = lost
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None  # the kernel may refuse one
         self._overflow = _Overflow(self._told_of_loss)
         self._sung_at: float | None = None
         self._heard_at = time.monotonic()
@@ -85,7 +86,6 @@ class Events:
         self.restarts[reason] += 1
         log.warning("watcher.restarted", reason=reason)
         self._end_observer()
-        self._observer = Observer()
         self._sung_at = None
         self._observe()
         self._lost()
@@ -134,6 +134,7 @@ class Events:
 
     def _observe(self) -> None:
         try:
+            self._observer = Observer()
             self._observer.schedule(
                 _Hints(self._seen), str(self._folder), recursive=True, event_filter=_KINDS
             )
@@ -148,9 +149,10 @@ class Events:
         self.blind = reason
 
     def _end_observer(self) -> None:
-        if self._observer.is_alive():
+        if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
             self._observer.join(timeout=CANARY_WAIT_S)
+        self._observer = None
 
     def _seen(self, path: Path, closed: bool) -> None:  # noqa: FBT001
         if path.name == CANARY and path.parent == self._folder:

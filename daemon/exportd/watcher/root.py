@@ -28,6 +28,13 @@ class Root:
         self._state = folder.parent / STATE
         self._home = _identity(self._state)
         self.identity = _identity(folder)
+        self._held = _hold(folder)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def trouble(self) -> str | None:
         """Why nothing can be taken from the folder now; None when all is well.
@@ -47,7 +54,7 @@ class Root:
             return f"another file system is mounted over {self._folder}; unmount it"
         if found != self.identity and is_mount_point(self._folder):
             return f"another folder is mounted over {self._folder}; unmount it"
-        self.identity = found
+        self._take(found)
         return None
 
     def _made_anew(self) -> str | None:
@@ -59,8 +66,13 @@ class Root:
             self._folder.mkdir(mode=0o700)
         except OSError as error:
             return f"{self._folder} is gone and cannot be made anew ({error.strerror})"
-        self.identity = _identity(self._folder)
+        self._take(_identity(self._folder))
         return None
+
+    def _take(self, found: tuple[int, int] | None) -> None:
+        if found != self.identity or self._held is None:
+            self.close()
+            self.identity, self._held = found, _hold(self._folder)
 
 
 def is_mount_point(folder: Path) -> bool:
@@ -92,6 +104,14 @@ def _mounts() -> list[tuple[str, str]]:
         place = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), fields.split()[4])
         found.append((os.fsdecode(place), rest.split()[0].decode()))
     return found
+
+
+def _hold(folder: Path) -> int | None:
+    """An open folder keeps its inode's number from being given to the next one."""
+    try:
+        return os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
