@@ -148,7 +148,8 @@ def test_a_daemon_whose_memory_folder_is_unmounted_waits_for_it(
         exportd.running(EXPORTD_RESCAN_INTERVAL="3600"),
     ):
         (memory / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
-        wait_until(lambda: rows(database_url, "SELECT 1 FROM conversations"))
+        wait_until((memory / "export-dedup-status.txt").exists)
+        time.sleep(0.2)
         subprocess.run(["umount", "-l", str(memory)], check=True)
         wait_until(lambda: rows(database_url, told) == [("firing",)])
         assert list(memory.iterdir()) == [memory / "exports"]  # the empty mount point
