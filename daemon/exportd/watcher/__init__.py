@@ -147,7 +147,7 @@ class Watcher:
             next_scan = now + self._interval_s()
         if self._root_trouble is None:
             self._pass_on()
-        self._events.check(now)
+            self._events.check(now)
         due = self._settling.next_due()
         self._take_hints(min(next_scan, due if due is not None else next_scan))
         return min(next_scan, time.monotonic() + self._interval_s())

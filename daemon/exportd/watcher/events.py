@@ -79,7 +79,8 @@ class Events:
     def stop(self) -> None:
         logging.getLogger("watchdog.observers").removeHandler(self._overflow)
         self._end_observer()
-        self._silence()
+        if self._sung_at is not None:
+            self._silence()
 
     def restart(self, reason: str) -> None:
         """A new observer on the folder as it is now."""
