@@ -6,24 +6,26 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg2
 import tenacity
-from psycopg2.extensions import connection, parse_dsn
+from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
-from ..errors import DatabaseUnavailable, UnknownConversation
+from ..errors import DatabaseUnavailable, ExportdError, UnknownConversation
 from ..formats.text import printable
 from ..models import StoredConversation, Transcript
 from ..statistics import Statistics
-from .border import StalePlan, translated
+from .border import DatabaseRefuses, StalePlan, sqlstate_class, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .migrate import migrate, pending, rollback
+from .line import Line, Patience
+from .migrate import READ_ONLY, migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
@@ -73,17 +75,8 @@ def connection_variables(url: str) -> dict[str, str]:
 # A stale plan is made anew; more than this many times in a row is no coincidence.
 _MAX_STALE = 8
 
-# A peer that is gone without a word is noticed within about half a minute.
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-
-# Whoever holds a row for longer lets the file wait, and SIGTERM through.
-_SESSION_OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=0"
+# A server that refuses the work is left alone for so long before it is asked again.
+_REST_S = 5.0
 
 
 class Store:
@@ -94,18 +87,38 @@ class Store:
     ``begin`` with the same drop.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on."""
+        self.errors: Counter[str] = Counter()  # by class of the SQLSTATE
+        self.is_up = False
         self._url = url
-        self._connection: connection | None = None
+        self._patience = Patience(timeout_s, stopping or threading.Event())
+        self._line: Line | None = None
+        self._refusal: tuple[float, DatabaseRefuses] | None = None
 
     def ping(self) -> None:
-        """Return when the database answers."""
-        self._fetch("ping")
+        """Return when the database answers and takes what is written."""
+        if self._fetch("ping")[0][0]:
+            self._drop_line()
+            raise DatabaseUnavailable(READ_ONLY)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date, however long it takes; returns what was applied."""
+        return self._patiently(lambda: migrate(self._url))
+
+    def pending(self) -> list[str]:
+        """Ids of the migrations that the database has not seen."""
+        return self._patiently(lambda: pending(self._url))
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
     def begin(self, drop: Drop) -> Attempt:
         """Count an attempt on a drop's content, committed before anything is parsed."""
@@ -127,8 +140,8 @@ class Store:
             wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
             reraise=True,
         ):
-            with attempt, self._connected() as conn, conn, conn.cursor() as cursor:
-                return work(Transaction(cursor))
+            with attempt:
+                return self._once(work)
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
@@ -260,20 +273,48 @@ class Store:
     def _execute(self, statement: str, /, **parameters: Any) -> None:
         self.run(lambda tx: tx.execute(statement, **parameters))
 
-    @contextmanager
-    def _connected(self) -> Iterator[connection]:
-        """The connection; thrown away when anything went wrong with it."""
+    def _once(self, work: Callable[[Transaction], _T]) -> _T:
+        line = self._line = self._line or Line(self._url, self._patience)
+
+        def transact() -> _T:
+            with translated(), line.connected() as conn, conn.cursor() as cursor:
+                return work(Transaction(cursor))
+
+        self._respect_refusal()
         try:
-            with translated():
-                if self._connection is None or self._connection.closed:
-                    given = parse_dsn(self._url).get("options", "")
-                    self._connection = psycopg2.connect(
-                        self._url,
-                        application_name="exportd",
-                        options=f"{given} {_SESSION_OPTIONS}".strip(),
-                        **_CONNECTION_OPTIONS,
-                    )
-                yield self._connection
-        except DatabaseUnavailable:
-            self.close()
+            result = line.call(transact)
+        except ExportdError as error:
+            self._note(error)
             raise
+        self.is_up = True
+        return result
+
+    def _respect_refusal(self) -> None:
+        """A refusal holds for a while: each file would be claimed only to fail as well."""
+        if self._refusal and time.monotonic() - self._refusal[0] < _REST_S:
+            refused = self._refusal[1]
+            raise type(refused)(str(refused))
+
+    def _note(self, error: ExportdError) -> None:
+        """Count it; a connection is thrown away when anything went wrong with it."""
+        if state := sqlstate_class(error):
+            self.errors[state] += 1
+        if isinstance(error, DatabaseUnavailable):
+            self.is_up = False
+            self._drop_line()
+        if isinstance(error, DatabaseRefuses):
+            self._refusal = time.monotonic(), type(error)(str(error))
+
+    def _drop_line(self) -> None:
+        if self._line is not None:
+            self._line.cut()
+            self._line = None
+
+    def _patiently(self, work: Callable[[], _T]) -> _T:
+        """Work on connections of its own, once the server is seen to answer."""
+        self.run(lambda tx: tx.rows("greet"))
+        line = Line(self._url, self._patience.without_timeout())
+        try:
+            return line.call(work)
+        finally:
+            line.cut()
