@@ -7,8 +7,6 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,18 +15,18 @@ import tenacity
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
-from ..errors import DatabaseUnavailable, ExportdError, UnknownConversation
+from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import StoredConversation, Transcript
 from ..statistics import Statistics
-from .border import DatabaseRefuses, StalePlan, sqlstate_class, translated
+from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .line import Line, Patience
 from .migrate import READ_ONLY, migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
+from .server import Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
@@ -75,9 +73,6 @@ def connection_variables(url: str) -> dict[str, str]:
 # A stale plan is made anew; more than this many times in a row is no coincidence.
 _MAX_STALE = 8
 
-# A server that refuses the work is left alone for so long before it is asked again.
-_REST_S = 5.0
-
 
 class Store:
     """One connection to the database; made anew after it was lost.
@@ -94,31 +89,25 @@ class Store:
         stopping: threading.Event | None = None,
     ) -> None:
         """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on."""
-        self.errors: Counter[str] = Counter()  # by class of the SQLSTATE
-        self.is_up = False
+        self.server = Server(url, timeout_s, stopping)
         self._url = url
-        self._patience = Patience(timeout_s, stopping or threading.Event())
-        self._line: Line | None = None
-        self._refusal: tuple[float, DatabaseRefuses] | None = None
 
     def ping(self) -> None:
         """Return when the database answers and takes what is written."""
         if self._fetch("ping")[0][0]:
-            self._drop_line()
+            self.server.leave()
             raise DatabaseUnavailable(READ_ONLY)
 
     def migrate(self) -> list[str]:
         """Bring the schema up to date, however long it takes; returns what was applied."""
-        return self._patiently(lambda: migrate(self._url))
+        return self.server.patiently(lambda: migrate(self._url))
 
     def pending(self) -> list[str]:
         """Ids of the migrations that the database has not seen."""
-        return self._patiently(lambda: pending(self._url))
+        return self.server.patiently(lambda: pending(self._url))
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        self.server.close()
 
     def begin(self, drop: Drop) -> Attempt:
         """Count an attempt on a drop's content, committed before anything is parsed."""
@@ -141,7 +130,7 @@ class Store:
             reraise=True,
         ):
             with attempt:
-                return self._once(work)
+                return self.server.transact(work)
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
@@ -272,49 +261,3 @@ class Store:
 
     def _execute(self, statement: str, /, **parameters: Any) -> None:
         self.run(lambda tx: tx.execute(statement, **parameters))
-
-    def _once(self, work: Callable[[Transaction], _T]) -> _T:
-        line = self._line = self._line or Line(self._url, self._patience)
-
-        def transact() -> _T:
-            with translated(), line.connected() as conn, conn.cursor() as cursor:
-                return work(Transaction(cursor))
-
-        self._respect_refusal()
-        try:
-            result = line.call(transact)
-        except ExportdError as error:
-            self._note(error)
-            raise
-        self.is_up = True
-        return result
-
-    def _respect_refusal(self) -> None:
-        """A refusal holds for a while: each file would be claimed only to fail as well."""
-        if self._refusal and time.monotonic() - self._refusal[0] < _REST_S:
-            refused = self._refusal[1]
-            raise type(refused)(str(refused))
-
-    def _note(self, error: ExportdError) -> None:
-        """Count it; a connection is thrown away when anything went wrong with it."""
-        if state := sqlstate_class(error):
-            self.errors[state] += 1
-        if isinstance(error, DatabaseUnavailable):
-            self.is_up = False
-            self._drop_line()
-        if isinstance(error, DatabaseRefuses):
-            self._refusal = time.monotonic(), type(error)(str(error))
-
-    def _drop_line(self) -> None:
-        if self._line is not None:
-            self._line.cut()
-            self._line = None
-
-    def _patiently(self, work: Callable[[], _T]) -> _T:
-        """Work on connections of its own, once the server is seen to answer."""
-        self.run(lambda tx: tx.rows("greet"))
-        line = Line(self._url, self._patience.without_timeout())
-        try:
-            return line.call(work)
-        finally:
-            line.cut()
