@@ -26,7 +26,7 @@ from .migrate import READ_ONLY, migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
-from .server import Server
+from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
@@ -94,7 +94,8 @@ class Store:
 
     def ping(self) -> None:
         """Return when the database answers and takes what is written."""
-        if self._fetch("ping")[0][0]:
+        is_read_only, _ = self.server.transact(lambda tx: tx.rows("ping")[0], PING_S)
+        if is_read_only:
             self.server.leave()
             raise DatabaseUnavailable(READ_ONLY)
 

@@ -68,6 +68,11 @@ def sqlstate_class(error: ExportdError) -> str | None:
 
 
 def _ours(error: psycopg2.Error) -> Exception:
+    # psycopg2 rolls back even where the connection broke: what broke it stands behind that.
+    if isinstance(error, psycopg2.InterfaceError) and isinstance(
+        error.__context__, psycopg2.Error
+    ):
+        return _ours(error.__context__)
     code = error.pgcode or NO_CONNECTION
     return next(make for prefixes, make in _BY_STATE if code.startswith(prefixes))(error)
 

@@ -8,6 +8,7 @@ waiting. Whoever asked watches over it, and cuts the connection when it takes to
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -44,7 +45,7 @@ _SESSION_OPTIONS = {
 }
 
 # The server gives a statement up by itself; it has so long to say so.
-_GRACE_S = 2.0
+_GRACE_S = 1.0
 
 # After a stop signal all calls together have so long: the daemon must end within 20 s.
 STOP_S = 8.0
@@ -69,7 +70,7 @@ class Patience:
     """
 
     def __init__(self, timeout_s: float | None, stopping: threading.Event) -> None:
-        self.timeout_s = timeout_s
+        self.timeout_s = timeout_s or math.inf
         self._stopping = stopping
         self._end_at: float | None = None
 
@@ -77,7 +78,7 @@ class Patience:
         """For work that may take long, and ends at a stop signal all the same."""
         return Patience(None, self._stopping)
 
-    def check(self, waited_s: float) -> None:
+    def check(self, waited_s: float, within_s: float) -> None:
         """Raise ``DatabaseUnavailable`` when it is at an end."""
         if self._stopping.is_set():
             if self._end_at is None:
@@ -86,10 +87,9 @@ class Patience:
                 raise DatabaseUnavailable(
                     f"PostgreSQL did not answer within {STOP_S:g} s of the stop signal"
                 )
-        if self.timeout_s is not None and waited_s > self.timeout_s + _GRACE_S:
-            raise DatabaseUnavailable(
-                f"PostgreSQL did not answer within {self.timeout_s:g} s (timeout in [database])"
-            )
+        limit_s = min(self.timeout_s, within_s)
+        if waited_s > limit_s + _GRACE_S:
+            raise DatabaseUnavailable(f"PostgreSQL did not answer within {limit_s:g} s")
 
 
 class Line:
@@ -105,7 +105,7 @@ class Line:
         self._socket: socket.socket | None = None
         threading.Thread(target=self._serve, name="exportd-database", daemon=True).start()
 
-    def call(self, work: Callable[[], _T]) -> _T:
+    def call(self, work: Callable[[], _T], within_s: float = math.inf) -> _T:
         """What ``work`` returns or raises, done in the line's thread.
 
         ``DatabaseUnavailable`` when patience ends; the line is cut then, and what the
@@ -114,10 +114,10 @@ class Line:
         started = time.monotonic()
         outcome: Future[_T] = Future()
         try:
-            self._patience.check(0)
+            self._patience.check(0, within_s)
             self._asked.put((outcome, work))
             while not wait([outcome], _LOOK_S).done:
-                self._patience.check(time.monotonic() - started)
+                self._patience.check(time.monotonic() - started, within_s)
             return outcome.result()
         except BaseException:
             if not outcome.done():
@@ -156,10 +156,12 @@ class Line:
     def _dsn(self) -> str:
         dsn = reachable(self._url)
         session = dict(_SESSION_OPTIONS)
-        limit_ms = int(1000 * (self._patience.timeout_s or 0))
-        session |= dict.fromkeys(
-            ("statement_timeout", "idle_in_transaction_session_timeout"), str(limit_ms)
-        )
+        if self._patience.timeout_s < math.inf:
+            limit = f"{1000 * self._patience.timeout_s:.0f}ms"
+            session |= {
+                "statement_timeout": limit,
+                "idle_in_transaction_session_timeout": limit,
+            }
         ours = " ".join(f"-c {name}={value}" for name, value in session.items())
         given = parse_dsn(self._url).get("options", "")
         return str(make_dsn(dsn, application_name="exportd", options=f"{ours} {given}".strip()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -16,7 +17,10 @@ from .transaction import Transaction
 _T = TypeVar("_T")
 
 # A server that refuses the work is left alone for so long before it is asked again.
-_REST_S = 5.0
+_REST_S = 2.0
+
+# What costs a server that works no time at all.
+PING_S = 10.0
 
 
 class Server:
@@ -36,8 +40,8 @@ class Server:
         self._line: Line | None = None
         self._refusal: tuple[float, DatabaseRefuses] | None = None
 
-    def transact(self, work: Callable[[Transaction], _T]) -> _T:
-        """Do ``work`` in one transaction."""
+    def transact(self, work: Callable[[Transaction], _T], within_s: float = math.inf) -> _T:
+        """Do ``work`` in one transaction; ``within_s`` if that is less than the timeout."""
         self._respect_refusal()
         line = self._line = self._line or Line(self._url, self._patience)
 
@@ -46,7 +50,7 @@ class Server:
                 return work(Transaction(cursor))
 
         try:
-            result = line.call(transaction)
+            result = line.call(transaction, within_s)
         except ExportdError as error:
             self._note(error)
             raise
@@ -58,7 +62,7 @@ class Server:
 
         The server is seen to answer first; a stop signal ends it.
         """
-        self.transact(lambda tx: tx.rows("greet"))
+        self.transact(lambda tx: tx.rows("greet"), PING_S)
         line = Line(self._url, self._patience.without_timeout())
         try:
             return line.call(work)
