@@ -25,9 +25,9 @@ class Proxy:
     sees it, "swallow" does when the server has answered, so that the answer is lost.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: str = "127.0.0.1") -> None:
         self._server = parse_dsn(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self._open: set[socket.socket] = set()
         self._flows = threading.Event()
         self._flows.set()
@@ -35,7 +35,7 @@ class Proxy:
         self.deed: Callable[[str], Deed] = lambda _statement: "pass"
         self.is_refusing = False
         self.port = self._listener.getsockname()[1]
-        self.url = str(make_dsn(url, host="127.0.0.1", port=str(self.port)))
+        self.url = str(make_dsn(url, host=host, port=str(self.port)))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
