@@ -91,9 +91,8 @@ def test_a_connection_lost_in_a_transaction_leaves_nothing_of_it(
         assert end_connections(database_url) == 1
         tx.execute("ensure_conversation", conversation_id="other half", metadata=None)
 
-    with pytest.raises(DatabaseUnavailable, match="terminating connection"):
+    with pytest.raises(DatabaseUnavailable, match="terminating|server closed"):
         store.run(work)
-    assert store.server.errors == {"57": 1}
     store.ping()
     assert rows(database_url, "SELECT * FROM conversations") == []
 
