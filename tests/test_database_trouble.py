@@ -302,8 +302,9 @@ def test_a_transaction_that_was_given_up_stores_nothing_when_its_work_comes_back
         goes_on.wait(10)
         ended.set()
 
-    store = Store(database_url, timeout_s=0.3)
-    fails_in_time(store, work)
+    store = Store(database_url)  # without a timeout, so that the server does not help
+    with pytest.raises(DatabaseUnavailable, match="did not answer within"):
+        store.server.transact(work, 0.3)
     goes_on.set()
     assert ended.wait(5)
     time.sleep(0.3)
@@ -468,6 +469,7 @@ def refused_then_mended(
     spoil: Callable[[], object],
     mend: Callable[[], object],
     files: dict[str, str],
+    hold_s: float = 0.5,
 ) -> str:
     """Files dropped before and after ``spoil`` are stored after ``mend``; the reason told."""
     first, rest = dict(list(files.items())[:4]), dict(list(files.items())[4:])
@@ -478,7 +480,7 @@ def refused_then_mended(
         spoil()
         drop(exports, rest)
         wait_until(lambda: events(exportd, "database.unavailable"))
-        time.sleep(0.5)
+        time.sleep(hold_s)
         assert process.poll() is None
         assert len(in_flight(exportd)) <= 1
         assert len(list(exports.iterdir())) >= len(rest) - 1
@@ -487,6 +489,19 @@ def refused_then_mended(
     assert_nothing_lost_or_doubled(exportd, url, files)
     assert rows(url, "SELECT max(attempts) FROM exports") == [(1,)]
     return str(events(exportd, "database.unavailable")[0]["reason"])
+
+
+def test_a_server_that_became_a_standby_is_not_asked_twice_on_the_same_connection(
+    database_url: str, server_url: str
+) -> None:
+    setting = f"ALTER DATABASE {database_name(database_url)} SET default_transaction_read_only"
+    store = Store(database_url)
+    execute(server_url, f"{setting} = on")
+    with pytest.raises(DatabaseUnavailable, match="the database is read-only"):
+        store.ping()
+    execute(server_url, f"{setting} = off")
+    store.ping()
+    store.close()
 
 
 def test_files_wait_while_the_database_is_read_only_and_the_connection_is_renewed(
@@ -520,6 +535,7 @@ def test_a_table_that_is_gone_for_a_while_does_not_end_the_daemon(
         lambda: execute(database_url, "ALTER TABLE messages RENAME TO elsewhere"),
         lambda: execute(database_url, "ALTER TABLE elsewhere RENAME TO messages"),
         files_of(8),
+        hold_s=8,
     )
     assert "not set up for exportd" in told
 
