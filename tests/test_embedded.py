@@ -176,3 +176,33 @@ def test_without_any_setting_the_command_works_and_leaves_no_server(memory_dir: 
     said = exportd("db", "psql", "-Atc", "SELECT count(*) FROM messages")
     assert said.stdout == "2\n", said.stderr
     assert server_pid(memory_dir / ".exportd") is None
+
+
+@pytest.mark.skipif("TEST_SLOW" not in os.environ, reason="slow: set TEST_SLOW=1")
+def test_a_server_that_hangs_does_not_keep_the_daemon_from_ending(memory_dir: Path) -> None:
+    """All of it stands still, as on a disk that does not answer; 20 s is what systemd gives."""
+    exportd = Command(memory_dir, None)
+    with exportd.running() as process:
+        wait_until(lambda: server_pid(memory_dir / ".exportd"))
+        wait_until(lambda: "service.ready" in log_of(exportd))
+        pid = server_pid(memory_dir / ".exportd")
+        assert pid
+        server = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        for one in server:
+            os.kill(one, signal.SIGSTOP)
+        (memory_dir / "exports" / "a.txt").write_text("> hi\n\n⏺ Hello\n")
+        time.sleep(1)
+        started = time.monotonic()
+        process.terminate()
+        code = process.wait(timeout=30)
+        took_s = time.monotonic() - started
+        for one in server:
+            os.kill(one, signal.SIGCONT)
+    assert code == 0
+    assert took_s < 20
+    assert exportd("run", "--once").returncode == 0
+    assert len(list((memory_dir / "exports-archive").glob("a.txt"))) == 1
+
+
+def log_of(exportd: Command) -> str:
+    return "".join(log.read_text() for log in exportd.memory_dir.parent.glob("daemon-*.log"))

@@ -91,7 +91,7 @@ def test_a_connection_lost_in_a_transaction_leaves_nothing_of_it(
         assert end_connections(database_url) == 1
         tx.execute("ensure_conversation", conversation_id="other half", metadata=None)
 
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable, match=r"terminating|server closed"):
         store.run(work)
     store.ping()
     assert rows(database_url, "SELECT * FROM conversations") == []

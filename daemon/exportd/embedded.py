@@ -12,6 +12,7 @@ import logging
 import os
 import pwd
 import subprocess
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,23 +39,29 @@ _INCLUDE = "include_if_exists = 'exportd.conf'\n"
 # Recovery after a kill may take longer than pgserver's pg_ctl waits (10 s).
 _START_S = 60
 
+# A server that hangs stops when it can; the daemon must end within 20 s of its signal.
+_STOP_S = 6
+
 
 class EmbeddedServer:
     """A handle on the running server of a folder; ``url`` stays the same for life."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stopping: threading.Event) -> None:
         self._folder = folder
+        self._stopping = stopping
         self.url = self.revive()
 
     def revive(self) -> str:
         """Start the server if it does not run, because something killed it; its URL."""
         with _turn(self._folder):
-            return _start(self._folder / "postgres")
+            return _start(self._folder / "postgres", self._stopping)
 
 
 @contextmanager
-def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
-    """Start the server under ``folder`` or join it.
+def embedded_server(
+    folder: Path, stopping: threading.Event | None = None
+) -> Iterator[EmbeddedServer]:
+    """Start the server under ``folder`` or join it; ``stopping`` ends a long start.
 
     The last process that leaves stops it. Raises ``DatabaseUnavailable`` when it does
     not start, with what the server said, and ``ConfigurationError`` when its data is of
@@ -64,7 +71,7 @@ def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
         with _turn(folder):
             fcntl.flock(users, fcntl.LOCK_SH)  # in turn: nobody stops it meanwhile
         try:
-            yield EmbeddedServer(folder)
+            yield EmbeddedServer(folder, stopping or threading.Event())
         finally:
             with _turn(folder):
                 if _last(users):
@@ -93,7 +100,7 @@ def _last(users: IO[str]) -> bool:
     return True
 
 
-def _start(data: Path) -> str:
+def _start(data: Path, stopping: threading.Event) -> str:
     server = _server(data)
     log_bytes = _log_bytes(data)
     try:
@@ -102,7 +109,7 @@ def _start(data: Path) -> str:
         for attempt in tenacity.Retrying(
             # AssertionError: pgserver found the server in the middle of its recovery.
             retry=tenacity.retry_if_exception_type((AssertionError, subprocess.TimeoutExpired)),
-            stop=tenacity.stop_after_delay(_START_S),
+            stop=tenacity.stop_after_delay(_START_S) | tenacity.stop_when_event_set(stopping),
             wait=tenacity.wait_fixed(0.5),
             reraise=True,
         ):
@@ -192,7 +199,7 @@ def _stop(data: Path) -> None:
     try:
         _pgserver().pgexec.pgexec(
             "pg_ctl",
-            ("-w", "-m", "fast", "-D", os.fspath(data), "stop"),
+            ("-w", "-t", str(_STOP_S), "-m", "fast", "-D", os.fspath(data), "stop"),
             bin_path=server.bin_path,
             user=server.system_user,
         )

@@ -94,7 +94,9 @@ def _work(settings: Settings, stopping: threading.Event) -> Iterator[_Work]:
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
     with held(folders), database(settings, folders) as found:
-        work = _Work(settings, folders, Store(found.url), stopping)
+        work = _Work(
+            settings, folders, Store(found.url, settings.database.timeout, stopping), stopping
+        )
         work.place = Workplace(settings, folders, found, stopping)
         try:
             yield work

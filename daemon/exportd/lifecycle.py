@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import FrameType
 
 from .config import Settings
@@ -26,7 +28,9 @@ class Database:
 
 
 @contextmanager
-def database(settings: Settings, folders: Folders) -> Iterator[Database]:
+def database(
+    settings: Settings, folders: Folders, stopping: threading.Event | None = None
+) -> Iterator[Database]:
     """The database that is set, or the embedded server, started."""
     if settings.database.url is not None:
         yield Database(settings.database.url.get_secret_value())
@@ -36,7 +40,7 @@ def database(settings: Settings, folders: Folders) -> Iterator[Database]:
             "'exportd run' once, set memory_dir, or set EXPORTD_DATABASE_URL"
         )
     else:
-        with embedded_server(folders.state) as server:
+        with embedded_server(folders.state, stopping) as server:
             yield Database(server.url, server.revive)
 
 
@@ -50,14 +54,18 @@ def held(folders: Folders) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise FolderInUse(
-                f"{folders.memory}: process {holder} works in this folder already; stop it "
-                "or set another memory_dir"
+                f"{folders.memory}: process {holder} works in this folder already; stop it or "
+                "set another memory_dir"
             ) from error
         with suppress(OSError):  # who holds it is a courtesy; a full disk must not matter
             lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
+            lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
             lock.flush()
         yield
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def stop_on_signals() -> threading.Event:

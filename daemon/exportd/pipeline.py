@@ -8,9 +8,11 @@ every step a kill leaves the bytes under exactly one folder and the next start g
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -53,7 +55,7 @@ class Pipeline:
         self._manifest = manifest
         self._max_attempts = max_attempts
         self._sidecar_timeout_s = sidecar_timeout_s
-        self._owed: list[int] = []
+        self._owed: list[Callable[[], None]] = []
 
     def ingest(self, path: Path) -> Report | None:
         """A dropped file to its fate; None when another worker took it.
@@ -147,9 +149,7 @@ class Pipeline:
                     return self._archived(claim, drop, attempt, report)
         except TransientError:
             if attempt is not None:
-                self._owed.append(attempt.export_id)
-                with suppress(TransientError):
-                    self._repay()
+                self._owe(partial(self._store.refund_attempt, attempt.export_id))
             raise
         except PermanentError as error:
             return self._dead_letter(claim, drop, attempt, str(error), error)
@@ -237,7 +237,7 @@ class Pipeline:
             _entry(drop.sha256, drop.name, drop.modified_at, drop.explicit_id)
         )
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
-        self._store.mark_archived(attempt.export_id, escape(name))
+        self._owe(partial(self._store.mark_archived, attempt.export_id, escape(name)))
         reach("archive.noted")
         self._intake.forget(claim)
         return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
@@ -265,14 +265,21 @@ class Pipeline:
         kept_as = f"{self._folders.failed.name}/{escape(name)}"
         return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason, kept_as=kept_as)
 
-    def _repay(self) -> None:
-        """Take back attempts that failed by the surroundings: the content is innocent.
+    def _owe(self, note: Callable[[], None]) -> None:
+        """What is to be noted, but does not change the file's fate.
 
-        The database may be what failed, so this comes before the next attempt.
+        A refunded attempt: it failed by the surroundings, the content is innocent. The
+        archived name: the file has it. The database may be what failed, so what cannot be
+        noted now comes before the next attempt.
         """
+        self._owed.append(note)
+        with suppress(TransientError):
+            self._repay()
+
+    def _repay(self) -> None:
         while self._owed:
-            self._store.refund_attempt(self._owed[-1])
-            self._owed.pop()
+            self._owed[0]()
+            self._owed.pop(0)
 
 
 def _entry(

@@ -80,7 +80,7 @@ class Service:
                 if self._place.teller.is_behind:
                     self._waits.begin()
             if is_deferred(report) and not self._place.answers():
-                self._wait_for_database(self._place.store.ping)
+                self._wait_for_database(self._proceed)
                 watcher.rescan()
             if is_deferred(report):
                 self._waits.begin()
@@ -102,6 +102,12 @@ class Service:
         else:
             self._waits.begin()
 
+    def _proceed(self) -> None:
+        """What is in flight proves that the database works again, before more is claimed."""
+        self._place.store.ping()
+        self._resume()
+        self._place.store.ping()
+
     def _resume(self) -> None:
         """Every file in flight goes on; what is deferred again waits a little longer."""
         reports = []
@@ -110,6 +116,8 @@ class Service:
                 break
             reports.append(self._place.pipeline.resume(claim))
             self._note(reports[-1])
+            if is_deferred(reports[-1]) and not self._place.answers():
+                break
         self._place.teller.tell()
         if any(map(is_deferred, reports)) or self._place.teller.is_behind:
             self._waits.begin()

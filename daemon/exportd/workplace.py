@@ -24,7 +24,7 @@ from .models import Fate, Report
 from .pipeline import Pipeline
 from .sessions import write_down
 from .statuslog import StatusLog
-from .store import Store, migrate, pending
+from .store import Store
 from .teller import Teller
 from .watcher import scan
 from .watcher.settling import Settling
@@ -37,7 +37,7 @@ def workplace(settings: Settings, stopping: threading.Event) -> Iterator[Workpla
     """The folder held and the database found; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    with held(folders), database(settings, folders) as found:
+    with held(folders), database(settings, folders, stopping) as found:
         reach("start.locked")
         yield Workplace(settings, folders, found, stopping)
 
@@ -55,7 +55,7 @@ class Workplace:
         self.settings = settings
         self.folders = folders
         self.stopping = stopping
-        self.store = Store(found.url)
+        self.store = Store(found.url, settings.database.timeout, stopping)
         self.intake = Intake(folders, settings.max_export_bytes)
         self.manifest = Manifest(folders.archive)
         self._database = found
@@ -92,10 +92,10 @@ class Workplace:
 
     def _migrate(self) -> None:
         if self.settings.database.auto_migrate:
-            applied = migrate(self._database.url)
+            applied = self.store.migrate()
             if applied:
                 log.info("database.migrated", migrations=applied)
-        elif missing := pending(self._database.url):
+        elif missing := self.store.pending():
             raise ConfigurationError(
                 f"the database lacks {', '.join(missing)} and auto_migrate is off; run "
                 "'exportd migrate'"

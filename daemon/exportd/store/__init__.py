@@ -6,14 +6,13 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg2
 import tenacity
-from psycopg2.extensions import connection, parse_dsn
+from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
 from ..errors import DatabaseUnavailable, UnknownConversation
@@ -23,10 +22,11 @@ from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .migrate import migrate, pending, rollback
+from .migrate import READ_ONLY, migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
+from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
 from .writing import describe, finish_empty, relocate, write
@@ -73,18 +73,6 @@ def connection_variables(url: str) -> dict[str, str]:
 # A stale plan is made anew; more than this many times in a row is no coincidence.
 _MAX_STALE = 8
 
-# A peer that is gone without a word is noticed within about half a minute.
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-
-# Whoever holds a row for longer lets the file wait, and SIGTERM through.
-_SESSION_OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=0"
-
 
 class Store:
     """One connection to the database; made anew after it was lost.
@@ -94,18 +82,33 @@ class Store:
     ``begin`` with the same drop.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on."""
+        self.server = Server(url, timeout_s, stopping)
         self._url = url
-        self._connection: connection | None = None
 
     def ping(self) -> None:
-        """Return when the database answers."""
-        self._fetch("ping")
+        """Return when the database answers and takes what is written."""
+        is_read_only, _ = self.server.transact(lambda tx: tx.rows("ping")[0], PING_S)
+        if is_read_only:
+            self.server.leave()
+            raise DatabaseUnavailable(READ_ONLY)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date, however long it takes; returns what was applied."""
+        return self.server.patiently(lambda: migrate(self._url))
+
+    def pending(self) -> list[str]:
+        """Ids of the migrations that the database has not seen."""
+        return self.server.patiently(lambda: pending(self._url))
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.server.close()
 
     def begin(self, drop: Drop) -> Attempt:
         """Count an attempt on a drop's content, committed before anything is parsed."""
@@ -127,8 +130,8 @@ class Store:
             wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
             reraise=True,
         ):
-            with attempt, self._connected() as conn, conn, conn.cursor() as cursor:
-                return work(Transaction(cursor))
+            with attempt:
+                return self.server.transact(work)
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
@@ -259,21 +262,3 @@ class Store:
 
     def _execute(self, statement: str, /, **parameters: Any) -> None:
         self.run(lambda tx: tx.execute(statement, **parameters))
-
-    @contextmanager
-    def _connected(self) -> Iterator[connection]:
-        """The connection; thrown away when anything went wrong with it."""
-        try:
-            with translated():
-                if self._connection is None or self._connection.closed:
-                    given = parse_dsn(self._url).get("options", "")
-                    self._connection = psycopg2.connect(
-                        self._url,
-                        application_name="exportd",
-                        options=f"{given} {_SESSION_OPTIONS}".strip(),
-                        **_CONNECTION_OPTIONS,
-                    )
-                yield self._connection
-        except DatabaseUnavailable:
-            self.close()
-            raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
 from typing import Any
 from urllib.parse import urlencode
@@ -13,10 +14,13 @@ import yoyo
 from psycopg2.extensions import parse_dsn
 
 from ..errors import ConfigurationError, DatabaseUnavailable
-from .border import translated
+from .border import DatabaseMisconfigured, translated
+from .line import reachable
 from .queries import query
 
 MIN_VERSION = 14
+
+READ_ONLY = "the database is read-only (a standby, or default_transaction_read_only)"
 
 # yoyo tells of every step at INFO on its own logger; ours tells once.
 logging.getLogger("yoyo").setLevel(logging.WARNING)
@@ -28,7 +32,7 @@ def migrate(url: str) -> list[str]:
     An advisory lock makes daemons that start together take turns. Under it a lock row
     left by a killed yoyo is nobody's, and is broken.
     """
-    with translated(), closing(psycopg2.connect(url)) as connection:
+    with _at_start(), closing(psycopg2.connect(reachable(url))) as connection:
         connection.autocommit = True
         _check_server(connection)
         with connection.cursor() as cursor:
@@ -41,7 +45,7 @@ def migrate(url: str) -> list[str]:
 
 def rollback(url: str) -> list[str]:
     """Undo every migration; returns their ids. All stored messages are gone then."""
-    with translated(), _backend(url) as backend, backend.lock(timeout=1):
+    with _at_start(), _backend(url) as backend, backend.lock(timeout=1):
         applied = backend.to_rollback(_migrations())
         backend.rollback_migrations(applied)
         return [migration.id for migration in applied]
@@ -49,13 +53,23 @@ def rollback(url: str) -> list[str]:
 
 def pending(url: str) -> list[str]:
     """Ids of the migrations that the database has not seen."""
-    with translated(), _backend(url) as backend:
+    with _at_start(), _backend(url) as backend:
         return [migration.id for migration in backend.to_apply(_migrations())]
+
+
+@contextmanager
+def _at_start() -> Iterator[None]:
+    """A schema that is wrong now is wrong until somebody corrects it."""
+    try:
+        with translated():
+            yield
+    except DatabaseMisconfigured as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _backend(url: str) -> Any:
     """yoyo reads URLs of its own kind; every form that libpq knows is turned into one."""
-    backend = yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(url))}")
+    backend = yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(reachable(url)))}")
     backend.break_lock()
     return backend
 
@@ -79,6 +93,4 @@ def _check_server(connection: Any) -> None:
             "CREATE DATABASE exportd ENCODING 'UTF8' TEMPLATE template0"
         )
     if read_only:
-        raise DatabaseUnavailable(
-            "the database is read-only (a standby, or default_transaction_read_only)"
-        )
+        raise DatabaseUnavailable(READ_ONLY)

@@ -16,6 +16,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from ..errors import ConfigurationError, RefusedRequest, TransientError
 from .border import translated
+from .line import reachable
 from .migrate import migrate
 from .queries import query
 from .transaction import Transaction
@@ -33,7 +34,7 @@ def staging_url(url: str) -> str:
 def sole_staging(url: str) -> Iterator[None]:
     """The second store, for one process of all that use this database."""
     with translated():
-        connection = psycopg2.connect(url)
+        connection = psycopg2.connect(reachable(url))
     with closing(connection):
         with translated(), connection.cursor() as cursor:
             connection.autocommit = True
@@ -52,7 +53,7 @@ def prepare_staging(url: str, signature: str) -> bool:
 
     ``signature`` names the versions of the code that fills it.
     """
-    with translated(), closing(psycopg2.connect(url)) as connection:
+    with translated(), closing(psycopg2.connect(reachable(url))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(query("staging_signature"))
@@ -77,7 +78,7 @@ def _create(cursor: Any) -> None:
 
 def discard_staging(url: str) -> None:
     """Remove the second store, if there is one."""
-    with translated(), closing(psycopg2.connect(url)) as connection:
+    with translated(), closing(psycopg2.connect(reachable(url))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(query("discard_staging"))

@@ -1,6 +1,10 @@
 -- Every statement that exportd sends, by name. Parameters are %(name)s, always.
 
 -- ping --
+-- Whether nothing can be written; fails where the tables or the right to read are missing.
+SELECT current_setting('transaction_read_only')::bool, EXISTS (SELECT FROM exports);
+
+-- greet --
 SELECT 1;
 
 -- server_settings --
