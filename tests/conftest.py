@@ -126,6 +126,7 @@ class Command:
             "EXPORTD_MEMORY_DIR": str(memory_dir),
             "EXPORTD_SETTLE_TIME": "0.2",
             "EXPORTD_LOG_FORMAT": "json",
+            "EXPORTD_HTTP_ADDRESS": "off",
         }
         if database_url is not None:
             self.environment["EXPORTD_DATABASE_URL"] = database_url

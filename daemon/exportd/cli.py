@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     configure("info", "json")  # until the settings say otherwise
     overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
     settings = load(config, overrides)
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, settings.log_file)
     ctx.obj = settings
 
 
@@ -99,6 +100,8 @@ def main() -> None:
         # Without the error's own words: they may quote a message or a secret.
         structlog.get_logger().exception("exportd.bug", version=__version__)
         code = os.EX_SOFTWARE
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # all is done; the exit code is to be this one
     sys.exit(code if isinstance(code, int) else 0)
 
 

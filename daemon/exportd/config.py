@@ -42,6 +42,11 @@ _DATABASE_URL = re.compile(
     r"(?:,[^@:/?#\[\],]*(?::\d*)?)*"  # more hosts
     r"(?:/[^@/?#]*)?(?:\?[^@#]*)?"
 )
+# A port of 65,535 at most; 0 is any free one, which the log names.
+_ADDRESS = re.compile(
+    r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):"
+    r"(?:[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+)
 _DSN = re.compile(r"\s*\w+\s*=")
 
 _Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -103,6 +108,21 @@ class Settings(BaseSettings):
     log_file: Path | None = None
     http_address: str = "127.0.0.1:9467"
     database: DatabaseSettings = DatabaseSettings()
+
+    @field_validator("http_address")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        if text != "off" and not _ADDRESS.fullmatch(text):
+            raise ValueError('should be HOST:PORT, [::1]:PORT or "off"')
+        return text
+
+    @property
+    def http(self) -> tuple[str, int] | None:
+        """Host and port of ``http_address``; None where it is off."""
+        if self.http_address == "off":
+            return None
+        host, _, port = self.http_address.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @classmethod
     def settings_customise_sources(

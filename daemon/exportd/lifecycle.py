@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from .config import Settings
 from .embedded import embedded_server
 from .errors import ConfigurationError, FolderInUse
 from .folders import Folders
+from .log import reopen
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,16 @@ def _now() -> str:
 
 
 def stop_on_signals() -> threading.Event:
-    """Set by SIGTERM, SIGINT and SIGHUP: the file that is being ingested is the last one.
+    """Set by SIGTERM and SIGINT: the file that is being ingested is the last one.
 
-    SIGHUP comes when somebody closes the terminal that the daemon runs in.
+    SIGHUP means that a terminal was closed, or else that the log file was moved.
     """
     stopping = threading.Event()
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, stop if sys.stderr.isatty() else reopen)
     return stopping

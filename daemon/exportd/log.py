@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
+import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO, cast
 
 import structlog
 
+from .errors import ConfigurationError
 
-def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
-    """One line per event: ``ts`` (UTC), ``level``, ``event``, then its facts."""
+# A warning that is like another one in all of these is told again only after so long.
+_SAME = ("event", "level", "file", "kind", "reason", "kept_as")
+REPEAT_S = 60.0
+_MAX_TOLD = 10_000
+
+_files: list[_LogFile] = []  # the one that is written now
+
+
+def configure(
+    level: str, style: Literal["auto", "console", "json"], file: Path | None = None
+) -> None:
+    """One line per event: ``ts`` (UTC), ``level``, ``event``, then its facts.
+
+    To stderr, or to ``file``; ``ConfigurationError`` where that cannot be written.
+    """
     at_least = logging.getLevelNamesMapping()[level.upper()]
-    on_terminal = sys.stderr.isatty() if style == "auto" else style == "console"
+    on_terminal = style == "console" or (
+        style == "auto" and file is None and sys.stderr.isatty()
+    )
     renderer: structlog.types.Processor
     if on_terminal:
         renderer = structlog.dev.ConsoleRenderer(sort_keys=False)
@@ -25,43 +44,68 @@ def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            _Waiting(repeats=at_least <= logging.DEBUG),
+            *([suppressed] if at_least > logging.DEBUG else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.ExceptionRenderer(_traceback),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(at_least),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _output(file))),
         cache_logger_on_first_use=True,
     )
     logging.getLogger().addHandler(logging.NullHandler())  # libraries do not speak for us
 
 
-class _Waiting:
-    """A file that waits is warned of once; every further try is of level debug.
+def reopen(*_: object) -> None:
+    """Open the log file anew, if there is one: logrotate has moved it."""
+    if _files:
+        _files[-1].reopen()
 
-    A sidecar may wait for its export for minutes, and is tried every few seconds.
+
+def _output(file: Path | None) -> _Stderr | _LogFile:
+    if file is None:
+        return _Stderr()
+    found = _LogFile(file)
+    try:
+        found.open()
+    except OSError as error:
+        raise ConfigurationError(
+            f"log_file: {file}: cannot be written ({error.strerror})"
+        ) from error
+    _files[:] = [found]
+    return found
+
+
+class Suppressed:
+    """The same warning about the same thing is told once a minute, and counted besides.
+
+    A million equal errors must not fill a disk (HAZARDS 43). The next line that is told has
+    the number of those left out, as ``suppressed``.
     """
 
-    def __init__(self, *, repeats: bool) -> None:
-        self._repeats = repeats
-        self._told: dict[object, object] = {}
+    def __init__(self) -> None:
+        self.total = 0
+        self._told: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def __call__(
-        self, _logger: object, _method: str, event: structlog.types.EventDict
+        self, _logger: object, method: str, event: structlog.types.EventDict
     ) -> structlog.types.EventDict:
-        if event["event"] != "ingest.finished":
+        if method not in ("warning", "error", "exception"):
             return event
-        file, reason = event.get("file"), event.get("reason")
-        if event.get("fate") != "deferred":
-            self._told.pop(file, None)
-        elif self._told.get(file) != reason:
-            self._told[file] = reason
-        elif not self._repeats:
+        key = tuple(event.get(name) for name in _SAME)
+        now = time.monotonic()
+        told_at, left_out = self._told.get(key, (-math.inf, 0))
+        if now - told_at < REPEAT_S:
+            self.total += 1
+            self._told[key] = told_at, left_out + 1
             raise structlog.DropEvent
-        else:
-            event["level"] = "debug"
-        return event
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told[key] = now, 0
+        return {**event, "suppressed": left_out} if left_out else event
+
+
+suppressed = Suppressed()
 
 
 class _Stderr:
@@ -77,6 +121,41 @@ class _Stderr:
 
     def flush(self) -> None:
         """Every line was flushed when it was written."""
+
+
+class _LogFile:
+    """A file of lines for its owner's eyes; opened anew after ``reopen``, for logrotate."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._is_stale = False
+
+    def reopen(self, *_: object) -> None:
+        """May be called by a signal: the next line opens the file."""
+        self._is_stale = True
+
+    def open(self) -> int:
+        """Raises ``OSError`` where the file cannot be written."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+        return self._descriptor
+
+    def write(self, text: str) -> None:
+        """On stderr when the file cannot be written."""
+        try:
+            os.write(self._opened(), text.encode(errors="backslashreplace"))
+        except OSError:
+            _Stderr().write(text)
+
+    def flush(self) -> None:
+        """Every line is written at once."""
+
+    def _opened(self) -> int:
+        if self._is_stale and self._descriptor is not None:
+            os.close(self._descriptor)
+            self._is_stale, self._descriptor = False, None
+        return self.open() if self._descriptor is None else self._descriptor
 
 
 def _traceback(

@@ -6,13 +6,18 @@ import os
 import queue
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 
 from .conditions import Conditions
 from .errors import DatabaseUnavailable
 from .formats.text import escape
+from .health import Answer, Health, told
+from .metrics import Metrics
 from .models import Report, is_deferred
+from .notify import Notifier, notify
+from .progress import Progress
 from .waits import Waits, growing
 from .watcher import Watcher
 from .workplace import Workplace
@@ -25,6 +30,9 @@ TELL_EVERY_S = 5.0
 # How often the surroundings are looked at, and how long the database may be away unnoticed.
 LOOK_EVERY_S = 1.0
 UNREACHABLE_S = 60.0
+
+# The watcher's thread moves twice a second; a scan of a large folder takes it longer.
+WATCHER_S = 60.0
 
 
 class Service:
@@ -40,24 +48,74 @@ class Service:
             place.folders.exports, place.settling, place.settings.rescan_interval
         )
         self._looked_at = 0.0
+        self._is_prepared = False
+        settings = place.settings
+        self._progress = Progress(
+            watcher=WATCHER_S,
+            # Nothing in between beats: one file is read, stored, and told of.
+            worker=settings.parse_timeout + 2 * settings.database.timeout + WATCHER_S,
+        )
+        self._metrics = Metrics(place.folders, self._watcher, place.store)
+        self._health = Health(
+            settings.http,
+            {
+                "/livez": lambda: told(self._hanging()),
+                "/readyz": lambda: told(self._not_ready()),
+                "/metrics": self._metrics_page,
+            },
+        )
+        self._notifier = Notifier(self._hanging, self._status)
 
     def run(self) -> int:
         """Watch, ingest and tell until a signal comes; the exit code."""
         self._watcher.start()
         try:
             log.info("service.started", memory_dir=str(self._place.folders.memory))
-            self._wait_for_database(self._place.prepare)
+            self._health.start()
+            self._watcher.scanned.wait(WATCHER_S)
+            notify(READY="1", STATUS="waits for PostgreSQL")
+            self._notifier.start()
+            self._wait_for_database(self._prepare)
             if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._place.folders.exports))
                 self._resume()
                 self._work()
         finally:
             log.info("service.stopping")
+            notify(STOPPING="1", STATUS="stops after the file in hand")
             self._watcher.stop()
             self._place.teller.tell()
             self._place.store.close()
+            self._notifier.stop()
+            self._health.stop()
         log.info("service.stopped")
         return os.EX_OK
+
+    def _prepare(self) -> None:
+        self._place.prepare()
+        self._is_prepared = True
+
+    def _hanging(self) -> list[str]:
+        """Which part has made no progress for longer than it may take."""
+        self._progress.beat_at("watcher", self._watcher.beat_at)
+        return self._progress.hanging()
+
+    def _not_ready(self) -> list[str]:
+        """What keeps a file that is dropped now from being taken soon."""
+        reasons = [*self._hanging(), *self._conditions.reasons]
+        if not self._is_prepared:
+            reasons.append("the database was not reached yet")
+        elif not self._place.store.server.is_up:
+            reasons.append("PostgreSQL does not answer")
+        return reasons
+
+    def _status(self) -> str:
+        reasons = self._not_ready()
+        waiting = f"{self._watcher.pending} files wait"
+        return f"degraded: {'; '.join(reasons)}; {waiting}" if reasons else waiting
+
+    def _metrics_page(self) -> Answer:
+        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self._metrics.text()
 
     def _work(self) -> None:
         told_at, watcher = time.monotonic(), self._watcher
@@ -88,6 +146,7 @@ class Service:
     def _look_around(self) -> None:
         """What is wrong with the surroundings, told to the database while it answers."""
         now = time.monotonic()
+        self._progress.beat("worker")
         if now >= self._looked_at + LOOK_EVERY_S:
             self._looked_at = now
             self._conditions.see("watcher_blind", self._watcher.trouble)
@@ -114,6 +173,7 @@ class Service:
         for claim in self._place.intake.sweep():
             if self._stopping.is_set():
                 break
+            self._progress.beat("worker")
             reports.append(self._place.pipeline.resume(claim))
             self._note(reports[-1])
             if is_deferred(reports[-1]) and not self._place.answers():
@@ -124,6 +184,7 @@ class Service:
 
     def _note(self, report: Report) -> None:
         """For the status log; what waits is told once, however often it is tried."""
+        self._metrics.note(report)
         key = (report.name, report.reason)
         if not is_deferred(report):
             self._waits.start_short()
@@ -137,6 +198,7 @@ class Service:
         """Return when ``ready`` succeeds, or a signal comes; nothing is claimed before."""
         since = time.monotonic()
         for wait_s in growing():
+            self._progress.beat("worker")
             self._conditions.see("watcher_blind", self._watcher.trouble)
             try:
                 ready()
