@@ -52,10 +52,8 @@ def _in_messages(stored: dict[str, list[str]], said: dict[str, list[str]]) -> It
 
 
 def _in_archive(archive: Path, contents: set[str]) -> Iterator[str]:
-    files = [path for path in archive.iterdir() if path.name != "manifest.jsonl"]
-    archived = Counter(
-        path.read_text() for path in files if not path.name.startswith(".exportd")
-    )
+    ours = ("manifest.jsonl", ".exportd-archive")
+    archived = Counter(path.read_text() for path in archive.iterdir() if path.name not in ours)
     if lost := contents - archived.keys():
         yield f"{len(lost)} contents are not archived"
     if foreign := archived.keys() - contents:

@@ -27,6 +27,7 @@ from exportd.embedded import embedded_server
 from exportd.store import migrate
 
 SAMPLES = Path(__file__).parent / "samples"
+OURS = {"manifest.jsonl", ".exportd-archive"}  # in exports-archive/, beside the files
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import Command, execute, rows, wait_until
+from conftest import OURS, Command, execute, rows, wait_until
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from exportd.embedded import embedded_server
@@ -67,7 +67,7 @@ def counted(url: str) -> int:
 def archived(exportd: Command) -> dict[str, str]:
     folder = exportd.memory_dir / "exports-archive"
     files = (path for path in folder.iterdir() if path.suffix != ".tmp")
-    return {path.name: path.read_text() for path in files if path.name != "manifest.jsonl"}
+    return {path.name: path.read_text() for path in files if path.name not in OURS}
 
 
 def expected(files: dict[str, str]) -> list[tuple[object, ...]]:

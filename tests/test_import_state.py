@@ -609,7 +609,7 @@ def test_an_import_that_was_killed_goes_on_or_back(
     assert exportd("import-state", "--rollback", str(many)).returncode == 0
     assert everything(database_url) == [0] * 9
     archive = {p.name for p in (exportd.memory_dir / "exports-archive").iterdir()}
-    assert archive <= {"manifest.jsonl"}
+    assert archive <= {"manifest.jsonl", ".exportd-archive"}
     assert list((exportd.memory_dir / "sessions").iterdir()) == []
 
 
@@ -662,4 +662,5 @@ def test_the_command_says_what_it_expected(exportd: Command, tmp_path: Path) -> 
         (tmp_path / "conversation_log.jsonl").write_bytes(line("g", 0))
         done = exportd("import-state", str(tmp_path))
         assert done.returncode == 73
-        assert f"process {daemon.pid} works in this folder already; stop it" in done.stderr
+        assert f"process {daemon.pid} on " in done.stderr
+        assert "works in this folder already; stop it" in done.stderr

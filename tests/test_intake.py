@@ -17,7 +17,8 @@ import pytest
 
 from exportd.errors import DiskTrouble, PermanentError, UnreadableFile
 from exportd.folders import Folders
-from exportd.intake import Claim, Intake, has_writer
+from exportd.intake import Claim, Intake
+from exportd.intake.files import has_writer
 
 NOBODY = 65_534
 
@@ -31,7 +32,7 @@ def folders(memory_dir: Path) -> Folders:
 
 @pytest.fixture
 def intake(folders: Folders) -> Intake:
-    return Intake(folders, max_export_bytes=1_000_000)
+    return Intake(folders, max_export_bytes=1_000_000, disk_reserve_bytes=0)
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ folders.create()
 path = folders.exports / "a.txt"
 path.write_text("> hi")
 path.chmod(0)
-intake = Intake(folders, 1000)
+intake = Intake(folders, 1000, 0)
 claim = intake.claim(path)
 try:
     intake.read(claim)

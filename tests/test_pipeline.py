@@ -14,7 +14,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from conftest import execute, rows
+from conftest import OURS, execute, rows
 from psycopg2.extensions import make_dsn
 
 from exportd.archive import Archive
@@ -37,7 +37,7 @@ class Road:
         self.folders = Folders(memory)
         self.folders.create()
         self.store = Store(url)
-        self.intake = Intake(self.folders, 10_000_000)
+        self.intake = Intake(self.folders, 10_000_000, 0)
         self.archive = Archive(self.folders)
         self.pipeline = Pipeline(
             self.folders,
@@ -63,7 +63,7 @@ class Road:
         return report
 
     def archived(self) -> dict[str, str]:
-        files = (p for p in self.folders.archive.iterdir() if p.name != "manifest.jsonl")
+        files = (p for p in self.folders.archive.iterdir() if p.name not in OURS)
         return {p.name: p.read_text() for p in files}
 
 

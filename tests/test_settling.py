@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from exportd.intake import has_writer
+from exportd.intake.files import has_writer
 from exportd.watcher.settling import RECHECK_S, Settling
 
 SETTLE_S = 1.0

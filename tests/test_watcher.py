@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from exportd.intake import has_writer
+from exportd.intake.files import has_writer
 from exportd.watcher import Watcher, scan
 from exportd.watcher.settling import Settling
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from conftest import Command, rows, wait_until
 
-from exportd.intake import has_writer
+from exportd.intake.files import has_writer
 from exportd.watcher import Watcher, events
 from exportd.watcher.root import is_mount_point, untold_file_system
 from exportd.watcher.settling import Settling

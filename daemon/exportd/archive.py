@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,9 @@ from .folders import (
 from .formats.text import printable
 
 _REASON_SUFFIX = ".reason.txt"
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+MARK = ".exportd-archive"
+_TEMPORARY = re.compile(r"\.[0-9a-f-]{32,36}\.tmp")
+_ABANDONED_S = 86_400
 
 
 class Archive:
@@ -35,6 +38,43 @@ class Archive:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
+        self._checked: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Raise ``DiskTrouble`` when this is not the archive that it was."""
+        if trouble := self.trouble():
+            raise DiskTrouble(trouble)
+
+    def trouble(self) -> str | None:
+        """Why nothing may be archived now; None when all is well.
+
+        An archive on a disk of its own may be absent, and its empty mount point is not to
+        be filled (HAZARDS 10). So it bears a mark, and the memory folder knows which. An
+        archive without a mark, where none is known, gets one; one that came with its mark,
+        copied or moved, is taken for what it is.
+        """
+        archive, known = self._folders.archive, self._folders.state / "archive-id"
+        mark = archive / MARK
+        try:
+            identity = _identity(archive)
+            if identity == self._checked:
+                return None
+            expected, found = _line(known), _line(mark)
+            if expected is None:
+                if found is None:
+                    found = str(uuid.uuid4())
+                    write_file(mark, f"{found}\n")
+                write_file(known, f"{found}\n")
+            elif found != expected:
+                return (
+                    f"{archive} is not the archive that it was: its mark {MARK} is "
+                    f"{'missing' if found is None else 'another one'}; is its disk mounted? If "
+                    f"you replaced it on purpose, remove {known}"
+                )
+        except OSError as error:
+            return f"{archive} cannot be reached ({error.strerror})"
+        self._checked = identity
+        return None
 
     def keep(self, path: Path, sha256: str, archived_as: str | None = None) -> str:
         """Move a file into the archive; returns its name there.
@@ -70,9 +110,14 @@ class Archive:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left; they were copies."""
-        folders = (self._folders.archive, self._folders.failed, self._folders.sessions)
+        ours = self._folders
+        folders = (ours.archive, ours.failed, ours.sessions, ours.state, ours.inflight)
         for path in (path for folder in folders for path in folder.glob(".*.tmp")):
             if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        for path in ours.exports.glob(".*.tmp"):  # ``exportd ingest`` may be at work on one
+            age_s = time.time() - path.lstat().st_mtime
+            if _TEMPORARY.fullmatch(path.name) and age_s > _ABANDONED_S:
                 path.unlink(missing_ok=True)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
@@ -126,6 +171,19 @@ class Archive:
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:
             raise _trouble(path, failed, error) from error
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _line(path: Path) -> str | None:
+    """What a small file of ours says; None without one."""
+    try:
+        return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
+    except FileNotFoundError:
+        return None
 
 
 def write_file(path: Path, text: str) -> None:

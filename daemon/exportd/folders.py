@@ -87,6 +87,30 @@ class Folders:
             )
 
 
+def free_bytes(folder: Path) -> int:
+    """What a user other than root may still write on the folder's disk."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def low_space(folders: Folders, reserve_bytes: int) -> str | None:
+    """Why nothing should be written now; None while the reserve is free everywhere.
+
+    The words are the same however little is free, so that they are told once.
+    """
+    for folder in (folders.state, folders.archive):
+        try:
+            low = free_bytes(folder) < reserve_bytes
+        except OSError:
+            continue  # another check says that the folder is gone
+        if low:
+            return (
+                f"less than {reserve_bytes:,} bytes are free on the disk of {folder} (setting "
+                "disk_reserve_bytes); files wait until there is more"
+            )
+    return None
+
+
 def is_unfinished(name: str) -> bool:
     """Whether a name says that its file is hidden or not yet complete."""
     return name.startswith(".") or name.lower().endswith(UNFINISHED)

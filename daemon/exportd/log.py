@@ -15,6 +15,8 @@ from typing import Literal, TextIO, cast
 import structlog
 
 from .errors import ConfigurationError
+from .formats.text import printable
+from .models import Fate, Report
 
 # A warning that is like another one in all of these is told again only after so long.
 _SAME = ("event", "level", "file", "kind", "reason", "kept_as")
@@ -169,3 +171,29 @@ def _traceback(
         causes.append(type(cause).__name__)
         cause = cause.__cause__ or cause.__context__
     return "".join(traceback.format_tb(where)) + " from ".join(causes)
+
+
+def logged(report: Report) -> Report:
+    """The one canonical line per ingest."""
+    log = structlog.get_logger()
+    tell = log.warning if report.fate in (Fate.DEAD_LETTER, Fate.DEFERRED) else log.info
+    facts = {
+        "conversation_id": report.conversation_id,
+        "total": report.total,
+        "new": report.new,
+        "duplicates": report.duplicates,
+        "rerendered": report.rerendered,
+        "completed": report.completed,
+        "reason": printable(report.reason),
+        "anomalies": [anomaly.kind for anomaly in report.anomalies],
+        "kept_as": printable(report.kept_as),
+        "size_bytes": report.size_bytes,
+    }
+    tell(
+        "ingest.finished",
+        file=printable(report.name),
+        fate=report.fate.value,
+        **{name: fact for name, fact in facts.items() if fact or name in ("new", "total")},
+        duration_s=round(report.duration_s, 4),
+    )
+    return report

@@ -85,6 +85,15 @@ class Manifest:
                     log.warning("manifest.damaged", line=number, reason=reason)
 
 
+def drop_record(
+    sha256: str, name: str, modified_at: datetime, session_id: str | None
+) -> dict[str, str]:
+    """A drop as the archive's manifest has it; ``name`` with its escapes."""
+    entry = {"type": "drop", "sha256": sha256, "name": name}
+    entry["modified_at"] = modified_at.isoformat()
+    return {**entry, "session_id": session_id} if session_id else entry
+
+
 class _Foreign(ValueError):
     """A line that exportd did not write; the words quote nothing of it."""
 

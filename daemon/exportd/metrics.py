@@ -5,7 +5,6 @@ A registry of its own: nothing global, and nothing of a file, such as its name, 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from . import __version__
-from .folders import Folders
+from .folders import Folders, free_bytes
 from .log import suppressed
 from .models import Fate, Report, is_deferred
 from .store import Store
@@ -148,7 +147,6 @@ class _Others(Collector):
 
 def _free_bytes(folder: Path) -> float:
     try:
-        found = os.statvfs(folder)
+        return free_bytes(folder)
     except OSError:
         return float("nan")
-    return found.f_bavail * found.f_frsize

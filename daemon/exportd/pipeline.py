@@ -25,8 +25,10 @@ from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
-from .intake import Claim, Content, Intake, read_sidecar
-from .manifest import Manifest
+from .intake import Claim, Content, Intake
+from .intake.sidecar import read_sidecar
+from .log import logged
+from .manifest import Manifest, drop_record
 from .models import Fate, Report, Transcript
 from .residence import assign, recognise_again
 from .store import Attempt, Drop, Store
@@ -64,13 +66,14 @@ class Pipeline:
         """
         try:
             self._store.ping()
+            self._intake.check_space()
             if is_sidecar(path.name):
                 if report := self._assigned(path):
-                    return _logged(report)
+                    return logged(report)
                 self._wait_for_export(path)
             claim = self._intake.claim(path)
         except TransientError as error:
-            return _logged(_deferred(escape(path.name), error))
+            return logged(_deferred(escape(path.name), error))
         return self.resume(claim) if claim else None
 
     def _assigned(self, path: Path) -> Report | None:
@@ -83,7 +86,8 @@ class Pipeline:
         found = self._store.run(lambda tx: assign(tx, name, memory_dir, session_id))
         if found is None:
             return None
-        self._manifest.append(_entry(found.sha256, name, found.modified_at, session_id))
+        self._archive.check()
+        self._manifest.append(drop_record(found.sha256, name, found.modified_at, session_id))
         path.unlink(missing_ok=True)
         return Report(
             escape(path.name),
@@ -109,10 +113,11 @@ class Pipeline:
         started = time.monotonic()
         try:
             self._repay()
+            self._intake.check_space()
             report = self._left_behind(claim) or self._to_fate(claim)
         except TransientError as error:
             report = _deferred(escape(claim.name), error)
-        return _logged(replace(report, duration_s=time.monotonic() - started))
+        return logged(replace(report, duration_s=time.monotonic() - started))
 
     def _left_behind(self, claim: Claim) -> Report | None:
         """A sidecar that was claimed with a file which has gone on: it is done with, too."""
@@ -233,8 +238,9 @@ class Pipeline:
     def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:
         """Step 9: the raw bytes move into the archive, byte for byte."""
         archived_as = unescape(attempt.archive_name) if attempt.archive_name else None
+        self._archive.check()
         self._manifest.append(
-            _entry(drop.sha256, drop.name, drop.modified_at, drop.explicit_id)
+            drop_record(drop.sha256, drop.name, drop.modified_at, drop.explicit_id)
         )
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
         self._owe(partial(self._store.mark_archived, attempt.export_id, escape(name)))
@@ -282,39 +288,5 @@ class Pipeline:
             self._owed.pop(0)
 
 
-def _entry(
-    sha256: str, name: str, modified_at: datetime, session_id: str | None
-) -> dict[str, str]:
-    """A drop as the archive's manifest has it; ``name`` with its escapes."""
-    entry = {"type": "drop", "sha256": sha256, "name": name}
-    entry["modified_at"] = modified_at.isoformat()
-    return {**entry, "session_id": session_id} if session_id else entry
-
-
 def _deferred(name: str, error: Exception) -> Report:
     return Report(name, Fate.DEFERRED, reason=str(error))
-
-
-def _logged(report: Report) -> Report:
-    """The one canonical line per ingest."""
-    tell = log.warning if report.fate in (Fate.DEAD_LETTER, Fate.DEFERRED) else log.info
-    facts = {
-        "conversation_id": report.conversation_id,
-        "total": report.total,
-        "new": report.new,
-        "duplicates": report.duplicates,
-        "rerendered": report.rerendered,
-        "completed": report.completed,
-        "reason": printable(report.reason),
-        "anomalies": [anomaly.kind for anomaly in report.anomalies],
-        "kept_as": printable(report.kept_as),
-        "size_bytes": report.size_bytes,
-    }
-    tell(
-        "ingest.finished",
-        file=printable(report.name),
-        fate=report.fate.value,
-        **{name: fact for name, fact in facts.items() if fact or name in ("new", "total")},
-        duration_s=round(report.duration_s, 4),
-    )
-    return report

@@ -11,7 +11,8 @@ from http import HTTPStatus
 import structlog
 
 from .conditions import Conditions
-from .errors import DatabaseUnavailable
+from .errors import DatabaseUnavailable, TransientError
+from .folders import low_space
 from .formats.text import escape
 from .health import Answer, Health, told
 from .metrics import Metrics
@@ -149,8 +150,15 @@ class Service:
         self._progress.beat("worker")
         if now >= self._looked_at + LOOK_EVERY_S:
             self._looked_at = now
-            self._conditions.see("watcher_blind", self._watcher.trouble)
+            self._see()
             self._conditions.write()
+
+    def _see(self) -> None:
+        place = self._place
+        self._conditions.see("watcher_blind", self._watcher.trouble)
+        self._conditions.see("archive_absent", place.archive.trouble())
+        reserve = place.settings.disk_reserve_bytes
+        self._conditions.see("disk_low", low_space(place.folders, reserve))
 
     def _try_again(self) -> None:
         """What was deferred: files in flight, and such that could not be claimed."""
@@ -199,13 +207,14 @@ class Service:
         since = time.monotonic()
         for wait_s in growing():
             self._progress.beat("worker")
-            self._conditions.see("watcher_blind", self._watcher.trouble)
+            self._see()
             try:
                 ready()
-            except DatabaseUnavailable as error:
-                if time.monotonic() > since + UNREACHABLE_S:
+            except TransientError as error:
+                is_away = isinstance(error, DatabaseUnavailable)
+                if is_away and time.monotonic() > since + UNREACHABLE_S:
                     self._conditions.see("database_unreachable", str(error))
-                log.warning("database.unavailable", reason=str(error), wait_s=wait_s)
+                log.warning("service.waits", reason=str(error), wait_s=wait_s)
                 for report in self._place.left(str(error)):
                     self._note(report)
                 self._place.teller.tell()

@@ -17,7 +17,8 @@ from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats import FORMATS
 from .formats.text import escape, unescape
-from .intake import Intake, has_writer
+from .intake import Intake
+from .intake.files import has_writer
 from .lifecycle import Database, database, held
 from .manifest import Manifest
 from .models import Fate, Report
@@ -56,15 +57,15 @@ class Workplace:
         self.folders = folders
         self.stopping = stopping
         self.store = Store(found.url, settings.database.timeout, stopping)
-        self.intake = Intake(folders, settings.max_export_bytes)
+        self.intake = Intake(folders, settings.max_export_bytes, settings.disk_reserve_bytes)
         self.manifest = Manifest(folders.archive)
         self._database = found
-        self._archive = Archive(folders)
+        self.archive = Archive(folders)
         self.pipeline = Pipeline(
             folders,
             self.intake,
             self.store,
-            self._archive,
+            self.archive,
             self.manifest,
             max_attempts=settings.max_attempts,
             sidecar_timeout_s=settings.empty_timeout,
@@ -79,10 +80,11 @@ class Workplace:
         """The schema is brought up to date, or must be so; what a kill left is mended."""
         self._migrate()
         reach("start.migrated")
-        self._archive.tidy()
+        self.archive.check()
+        self.archive.tidy()
         reach("start.tidied")
         for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
-            if found := self._archive.find(unescape(name), sha256):
+            if found := self.archive.find(unescape(name), sha256):
                 self.store.mark_archived(export_id, escape(found))
         write_down(self.store, self.manifest)
         reach("start.mended")

@@ -17,7 +17,7 @@ from ..config import Settings
 from ..errors import DiskTrouble, FolderInUse, RefusedRequest
 from ..folders import Folders, is_unfinished, sidecar_of
 from ..formats.text import escape, printable
-from ..intake import is_clear
+from ..intake.sidecar import is_clear
 from ..lifecycle import stop_on_signals
 from ..models import Fate
 from ..once import run_once
@@ -95,7 +95,7 @@ def _files(path: Path, folders: Folders) -> Iterator[Path]:
 
 
 def _refuse_unclear(session_id: str) -> None:
-    """What no sidecar could say (see ``intake.read_sidecar``)."""
+    """What no sidecar could say (see ``intake.sidecar``)."""
     if not is_clear(session_id):
         raise RefusedRequest(
             f"--session-id {printable(session_id)!r}: expected one line of UTF-8 text, the id "

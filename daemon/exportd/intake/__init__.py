@@ -6,29 +6,29 @@ The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers on
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from .crash import reach
-from .errors import DiskTrouble, PermanentError, UnreadableFile
-from .folders import SIDECAR, Folders, fsync_directory, is_no_folder, is_sidecar, sidecar_of
-from .formats.text import printable
+from ..crash import reach
+from ..errors import DiskTrouble, PermanentError
+from ..folders import (
+    Folders,
+    fsync_directory,
+    is_no_folder,
+    is_sidecar,
+    low_space,
+    sidecar_of,
+)
+from .files import has_writer, is_synced, opened, read_chunks
+from .sidecar import read_sidecar
 
-_CHUNK_BYTES = 1 << 20
-_SIDECAR_BYTES = 4096
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
-
-# fcntl(2); not all of them have a name in Python's module.
-_F_SETSIG, _SIGURG = 10, 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,17 @@ class Content:
 class Intake:
     """The drop folder and the files in flight of one memory folder."""
 
-    def __init__(self, folders: Folders, max_export_bytes: int) -> None:
+    def __init__(
+        self, folders: Folders, max_export_bytes: int, disk_reserve_bytes: int
+    ) -> None:
         self._folders = folders
         self._max_export_bytes = max_export_bytes
+        self._disk_reserve_bytes = disk_reserve_bytes
+
+    def check_space(self) -> None:
+        """Raise ``DiskTrouble`` while the disk has less free than is kept in reserve."""
+        if trouble := low_space(self._folders, self._disk_reserve_bytes):
+            raise DiskTrouble(trouble)
 
     def claim(self, path: Path) -> Claim | None:
         """Take a dropped file; None when it is gone, because another took it."""
@@ -127,13 +135,14 @@ class Intake:
         """
         reach("read.begin")
         while True:
-            with _opened(claim.path) as file:
+            with opened(claim.path) as file:
                 before = os.fstat(file.fileno())
                 self._check_size(before.st_size)
-                _sync(file.fileno(), claim.path)
+                if not is_synced(file, claim.path):
+                    continue
                 reach("read.synced")
                 digest, chunks = hashlib.sha256(), []
-                for chunk in _chunks(file):
+                for chunk in read_chunks(file):
                     digest.update(chunk)
                     chunks.append(chunk)
                 after = os.fstat(file.fileno())
@@ -185,60 +194,9 @@ def _without_sidecar() -> Iterator[None]:
             raise
 
 
-def read_sidecar(path: Path) -> str:
-    """The conversation id in a file ``NAME.session``: its one line, as it was written."""
-    with _opened(path) as file:
-        raw = file.read(_SIDECAR_BYTES + 1)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = ""
-    if not is_clear(text):
-        raise PermanentError(
-            f"{printable(path.name)} should hold one line of text, the id of the conversation "
-            f"that {printable(path.name.removesuffix(SIDECAR))} belongs to; mend it and drop "
-            "both again"
-        )
-    return text.strip()
-
-
-def is_clear(text: str) -> bool:
-    """Whether a sidecar may say this: one line that is not blank, and not too long."""
-    try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError:
-        return False
-    told = [line for line in text.split("\n") if line.strip()]
-    return len(told) == 1 and size_bytes < _SIDECAR_BYTES and "\0" not in text
-
-
 def _moment(seconds: float) -> datetime:
     """A file's time, within the years that a calendar has."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST_MOMENT), UTC)
-
-
-def has_writer(path: Path) -> bool:
-    """Whether some process has a file open for writing, as far as the kernel tells.
-
-    A read lease is granted only on a file that nobody writes to (fcntl(2), local file
-    systems, own files). Should a writer come while we hold it, the kernel's signal is
-    SIGURG, which is ignored by default, and not the deadly SIGIO.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.fcntl(descriptor, _F_SETSIG, _SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _claim_id(place: Path) -> uuid.UUID | None:
@@ -246,53 +204,6 @@ def _claim_id(place: Path) -> uuid.UUID | None:
         return uuid.UUID(place.name)
     except ValueError:
         return None
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Open for reading what is a regular file and nothing else; never wait for it."""
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise UnreadableFile(
-            f"this is {_kind(status.st_mode)}; exportd reads regular files alone: drop a "
-            "copy of the file itself"
-        )
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except PermissionError as error:
-        raise UnreadableFile(
-            f"exportd may not read it (mode {stat.filemode(status.st_mode)}, owner "
-            f"{status.st_uid}); make it readable for the user that runs exportd and drop "
-            "it again"
-        ) from error
-    return os.fdopen(descriptor, "rb")
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-    }
-    return kinds.get(stat.S_IFMT(mode), "a special file")
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    try:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
-    except OSError as error:
-        raise UnreadableFile(
-            f"it cannot be read to its end ({error.strerror}); check the disk"
-        ) from error
-
-
-def _sync(descriptor: int, path: Path) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        raise DiskTrouble(f"{path}: cannot be made durable ({error.strerror})") from error
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:
