@@ -26,6 +26,7 @@ import pytest
 from conftest import Command, execute, rows, wait_until
 from proxy import Deed, Proxy
 from psycopg2.extensions import make_dsn, parse_dsn
+from pydantic import SecretStr
 from test_daemon import (
     HANGS,
     archived,
@@ -39,6 +40,7 @@ from test_daemon import (
 )
 from test_pipeline import Road
 
+from exportd.config import DatabaseSettings, Settings
 from exportd.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -46,8 +48,10 @@ from exportd.errors import (
     TransientError,
 )
 from exportd.models import Fate
+from exportd.service import Service
 from exportd.store import Store, Transaction, line, server
 from exportd.store.border import DatabaseMisconfigured
+from exportd.workplace import workplace
 
 MEMBERS = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'exportd'"
 
@@ -187,17 +191,20 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_accepts_and_never_answers_is_given_up(
-    proxy: Proxy, hurried: None
+    proxy: Proxy, database_url: str, hurried: None
 ) -> None:
+    """And the work is not done after all when the server answers at last."""
     proxy.hang()
     store = Store(proxy.url, timeout_s=0.5)
-    fails_in_time(store, lambda tx: tx.rows("greet"))
+    fails_in_time(store, lambda tx: tx.ensure_conversation("too late"))
     assert store.server.errors == {"08": 1}
     assert not store.server.is_up
     proxy.flow()
     store.ping()
     assert store.server.is_up
     store.close()
+    wait_until(lambda: backends(database_url) == [])
+    assert rows(database_url, "SELECT * FROM conversations") == []
 
 
 def test_a_ping_is_not_waited_for_as_long_as_a_transaction(
@@ -440,6 +447,8 @@ def test_files_wait_for_a_server_that_is_gone_in_bounded_memory_and_without_a_st
         grown_kb = resident_kb(process.pid) - before_kb
         assert grown_kb < 10_000 + 5 * number, grown_kb
         assert len(log_lines(exportd)) < 20
+        waits = [told["wait_s"] for told in events(exportd, "database.unavailable")]
+        assert waits == [0.5, 1.0, 2.0, 4.0][: len(waits)]
         proxy.is_refusing = False
         wait_until(lambda: len(archived(exportd)) == number and not in_flight(exportd), 180)
     assert_nothing_lost_or_doubled(exportd, database_url, files)
@@ -458,6 +467,30 @@ def test_a_daemon_that_starts_before_its_database_waits_and_then_works(
         proxy.is_refusing = False
         wait_until(lambda: len(archived(exportd)) == len(files) and not in_flight(exportd))
     assert_nothing_lost_or_doubled(exportd, database_url, files)
+
+
+def test_files_in_flight_are_not_all_tried_on_a_server_that_is_gone(
+    settings: Settings, proxy: Proxy
+) -> None:
+    """Each could take as long as a connection may take to be refused."""
+    url = DatabaseSettings(url=SecretStr(proxy.url))
+    with workplace(settings.model_copy(update={"database": url}), threading.Event()) as place:
+        place.prepare()
+        for number in range(30):
+            (place.folders.exports / f"{number}.txt").write_text(
+                talk(f"number {number}", "yes")
+            )
+            place.intake.claim(place.folders.exports / f"{number}.txt")
+        proxy.is_refusing = True
+        proxy.cut()
+        before = proxy.accepted
+        service = Service(place)
+        service._resume()
+        assert proxy.accepted - before < 6
+        proxy.is_refusing = False
+        service._resume()
+        assert list(place.intake.sweep()) == []
+        place.store.close()
 
 
 # -- it answers, and does not take what is written ------------------------------------------
