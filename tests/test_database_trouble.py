@@ -26,6 +26,7 @@ import pytest
 from conftest import Command, execute, rows, wait_until
 from proxy import Deed, Proxy
 from psycopg2.extensions import make_dsn, parse_dsn
+from pydantic import SecretStr
 from test_daemon import (
     HANGS,
     archived,
@@ -39,6 +40,7 @@ from test_daemon import (
 )
 from test_pipeline import Road
 
+from exportd.config import DatabaseSettings, Settings
 from exportd.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -46,8 +48,10 @@ from exportd.errors import (
     TransientError,
 )
 from exportd.models import Fate
+from exportd.service import Service
 from exportd.store import Store, Transaction, line, server
 from exportd.store.border import DatabaseMisconfigured
+from exportd.workplace import workplace
 
 MEMBERS = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'exportd'"
 
@@ -187,17 +191,20 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_accepts_and_never_answers_is_given_up(
-    proxy: Proxy, hurried: None
+    proxy: Proxy, database_url: str, hurried: None
 ) -> None:
+    """And the work is not done after all when the server answers at last."""
     proxy.hang()
     store = Store(proxy.url, timeout_s=0.5)
-    fails_in_time(store, lambda tx: tx.rows("greet"))
+    fails_in_time(store, lambda tx: tx.ensure_conversation("too late"))
     assert store.server.errors == {"08": 1}
     assert not store.server.is_up
     proxy.flow()
     store.ping()
     assert store.server.is_up
     store.close()
+    wait_until(lambda: backends(database_url) == [])
+    assert rows(database_url, "SELECT * FROM conversations") == []
 
 
 def test_a_ping_is_not_waited_for_as_long_as_a_transaction(
@@ -327,7 +334,7 @@ def test_a_daemon_before_a_hanging_server_lets_files_wait_and_goes_on_afterwards
         drop(exports, rest)
         wait_until(lambda: events(exportd, "database.unavailable"))
         assert process.poll() is None
-        assert len(list(exports.iterdir())) == len(rest)
+        assert len(list(exports.glob("[!.]*"))) == len(rest)
         proxy.cut()
         proxy.flow()
         wait_until(lambda: len(archived(exportd)) == len(files) and not in_flight(exportd), 40)
@@ -434,12 +441,15 @@ def test_files_wait_for_a_server_that_is_gone_in_bounded_memory_and_without_a_st
         proxy.cut()
         before_kb = resident_kb(process.pid)
         drop(exports, files)
-        wait_until(lambda: len(events(exportd, "database.unavailable")) >= 2)
-        assert sorted(path.name for path in exports.iterdir()) == sorted(files)
+        wait_until(lambda: events(exportd, "database.unavailable"))
+        asked = proxy.accepted
+        time.sleep(1.5)
+        assert sorted(path.name for path in exports.glob("[!.]*")) == sorted(files)
         assert in_flight(exportd) == []
         grown_kb = resident_kb(process.pid) - before_kb
         assert grown_kb < 10_000 + 5 * number, grown_kb
         assert len(log_lines(exportd)) < 20
+        assert 1 <= proxy.accepted - asked < 15  # ever more seldom
         proxy.is_refusing = False
         wait_until(lambda: len(archived(exportd)) == number and not in_flight(exportd), 180)
     assert_nothing_lost_or_doubled(exportd, database_url, files)
@@ -454,10 +464,34 @@ def test_a_daemon_that_starts_before_its_database_waits_and_then_works(
     proxy.is_refusing = True
     with exportd.running(EXPORTD_DATABASE_URL=proxy.url):
         wait_until(lambda: events(exportd, "database.unavailable"))
-        assert len(list(exports.iterdir())) == len(files)
+        assert len(list(exports.glob("[!.]*"))) == len(files)
         proxy.is_refusing = False
         wait_until(lambda: len(archived(exportd)) == len(files) and not in_flight(exportd))
     assert_nothing_lost_or_doubled(exportd, database_url, files)
+
+
+def test_files_in_flight_are_not_all_tried_on_a_server_that_is_gone(
+    settings: Settings, proxy: Proxy
+) -> None:
+    """Each could take as long as a connection may take to be refused."""
+    url = DatabaseSettings(url=SecretStr(proxy.url))
+    with workplace(settings.model_copy(update={"database": url}), threading.Event()) as place:
+        place.prepare()
+        for number in range(30):
+            (place.folders.exports / f"{number}.txt").write_text(
+                talk(f"number {number}", "yes")
+            )
+            place.intake.claim(place.folders.exports / f"{number}.txt")
+        proxy.is_refusing = True
+        proxy.cut()
+        before = proxy.accepted
+        service = Service(place)
+        service._resume()
+        assert proxy.accepted - before < 6
+        proxy.is_refusing = False
+        service._resume()
+        assert list(place.intake.sweep()) == []
+        place.store.close()
 
 
 # -- it answers, and does not take what is written ------------------------------------------
@@ -483,7 +517,7 @@ def refused_then_mended(
         time.sleep(hold_s)
         assert process.poll() is None
         assert len(in_flight(exportd)) <= 1
-        assert len(list(exports.iterdir())) >= len(rest) - 1
+        assert len(list(exports.glob("[!.]*"))) >= len(rest) - 1
         mend()
         wait_until(lambda: len(archived(exportd)) == len(files) and not in_flight(exportd), 40)
     assert_nothing_lost_or_doubled(exportd, url, files)
@@ -837,7 +871,7 @@ def test_eight_writers_of_the_same_sessions_store_what_one_would(
         for _ in range(20):
             for claim in road.intake.sweep():
                 road.pipeline.resume(claim)
-        left.extend(path.name for path in road.folders.exports.iterdir())
+        left.extend(path.name for path in road.folders.exports.glob("[!.]*"))
         left.extend(claim.name for claim in road.intake.sweep())
         road.store.close()
 

@@ -43,7 +43,7 @@ class Service:
         self._place = place
         self._stopping = place.stopping
         self._waits = Waits()
-        self._told_deferred: set[tuple[str, str]] = set()
+        self._told_deferred: dict[str, set[str]] = {}
         self._conditions = Conditions(place.store, escape(str(place.folders.memory)))
         self._watcher = Watcher(
             place.folders.exports, place.settling, place.settings.rescan_interval
@@ -193,13 +193,12 @@ class Service:
     def _note(self, report: Report) -> None:
         """For the status log; what waits is told once, however often it is tried."""
         self._metrics.note(report)
-        key = (report.name, report.reason)
         if not is_deferred(report):
             self._waits.start_short()
-            self._told_deferred = {told for told in self._told_deferred if told[0] != key[0]}
+            self._told_deferred.pop(report.name, None)
             self._place.teller.add(report)
-        elif key not in self._told_deferred:
-            self._told_deferred.add(key)
+        elif report.reason not in (told := self._told_deferred.setdefault(report.name, set())):
+            told.add(report.reason)
             self._place.teller.add(report)
 
     def _wait_for_database(self, ready: Callable[[], None]) -> None:
