@@ -55,7 +55,7 @@ def scene(memory_dir: Path, seed: int) -> Scene:
     made.export(exports / "called.txt", "chosen-by-hand", 4)
     (exports / "called.txt.session").write_text("chosen-by-hand\n")
     made.export(exports / "linked.txt", "linked", 3)  # copied: it has another name
-    os.link(exports / "linked.txt", memory_dir.parent / "other-name.txt")
+    os.link(exports / "linked.txt", memory_dir / "other-name.txt")
     (exports / "junk.log").write_text("make: nothing to be done\n")
     (exports / "junk.log.session").write_text("of-no-use\n")
     # So full that the first report rotates it.

@@ -164,7 +164,7 @@ def test_a_server_that_died_is_revived_for_a_file_that_waits(tmp_path: Path) -> 
         archive = memory / "exports-archive"
         wait_until((memory / ".exportd" / "postgres" / "postmaster.pid").exists)
         wait_until(archive.is_dir)
-        archive.rmdir()
+        archive.rename(memory / "aside")
         archive.touch()  # nothing can be archived
         (memory / "exports" / "noon.txt").write_text(SHORT)
         wait_until(lambda: not (memory / "exports" / "noon.txt").exists())
@@ -172,7 +172,7 @@ def test_a_server_that_died_is_revived_for_a_file_that_waits(tmp_path: Path) -> 
         postmaster = (memory / ".exportd" / "postgres" / "postmaster.pid").read_text()
         os.kill(int(postmaster.split()[0]), signal.SIGKILL)
         archive.unlink()
-        archive.mkdir()
+        (memory / "aside").rename(archive)
         wait_until((archive / "noon.txt").exists, 40)
         assert process.poll() is None
 

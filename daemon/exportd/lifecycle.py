@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
+from typing import TextIO
 
 from .config import Settings
 from .embedded import embedded_server
-from .errors import ConfigurationError, FolderInUse
+from .errors import ConfigurationError, DiskTrouble, FolderInUse
 from .folders import Folders
 from .log import reopen
 
@@ -49,7 +50,7 @@ def database(
 @contextmanager
 def held(folders: Folders) -> Iterator[None]:
     """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
-    with (folders.state / "lock").open("a+") as lock:
+    with _lock_file(folders) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -64,6 +65,19 @@ def held(folders: Folders) -> Iterator[None]:
             lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
             lock.flush()
         yield
+
+
+def _lock_file(folders: Folders) -> TextIO:
+    try:
+        return (folders.state / "lock").open("a+")
+    except PermissionError as error:
+        owner = folders.memory.stat().st_uid
+        raise ConfigurationError(
+            f"{error.filename}: user {os.geteuid()} may not write it; {folders.memory} belongs "
+            f"to user {owner}: run exportd as that user, or give it away with chown -R"
+        ) from error
+    except OSError as error:
+        raise DiskTrouble(f"{error.filename}: cannot be opened ({error.strerror})") from error
 
 
 def _now() -> str:
