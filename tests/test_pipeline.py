@@ -21,6 +21,7 @@ from exportd.archive import Archive
 from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
 from exportd.intake import Intake
+from exportd.limits import Limits
 from exportd.manifest import Manifest
 from exportd.models import Fate, Report, Role
 from exportd.pipeline import Pipeline
@@ -45,7 +46,7 @@ class Road:
             self.store,
             self.archive,
             Manifest(self.folders.archive),
-            max_attempts=3,
+            Limits(1_000_000, 100, 10_000, 60, max_attempts=3),
             sidecar_timeout_s=0.2,
         )
         log = StatusLog(self.folders.status_log, 1_000_000, 1)

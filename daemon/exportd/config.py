@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     rescan_interval: _Seconds = 60.0
     empty_timeout: _Seconds = 600.0
     max_export_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
-    max_line_bytes: Annotated[int, Field(ge=1000)] = 16 * 1024 * 1024
+    max_line_bytes: Annotated[int, Field(ge=1000)] = 64 * 1024 * 1024
     max_json_depth: Annotated[int, Field(ge=10, le=500)] = 100
     max_messages: Annotated[int, Field(gt=0)] = 1_000_000
     parse_timeout: _Seconds = 300.0

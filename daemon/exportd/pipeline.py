@@ -27,6 +27,7 @@ from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
 from .intake import Claim, Content, Intake
 from .intake.sidecar import read_sidecar
+from .limits import Limits, check_content, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
 from .models import Fate, Report, Transcript
@@ -46,8 +47,8 @@ class Pipeline:
         store: Store,
         archive: Archive,
         manifest: Manifest,
+        limits: Limits,
         *,
-        max_attempts: int,
         sidecar_timeout_s: float,
     ) -> None:
         self._folders = folders
@@ -55,7 +56,7 @@ class Pipeline:
         self._store = store
         self._archive = archive
         self._manifest = manifest
-        self._max_attempts = max_attempts
+        self._limits = limits
         self._sidecar_timeout_s = sidecar_timeout_s
         self._owed: list[Callable[[], None]] = []
 
@@ -190,14 +191,17 @@ class Pipeline:
             raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
         if attempt.state == "ingested":
             return self._known(drop, attempt)
-        if attempt.attempts > self._max_attempts:
+        if attempt.attempts > self._limits.max_attempts:
             raise PermanentError(
-                f"exportd died {self._max_attempts} times while it read this file; it was set "
-                "aside so that others can be read. Please report it"
+                f"exportd died {self._limits.max_attempts} times while it read this file; it "
+                "was set aside so that others can be read. Please report it"
             )
         started = time.monotonic()
         reach("parse.begin")
-        transcript = formats.parse(content.raw, drop.name)
+        with within(self._limits.parse_timeout_s):
+            check_content(content.raw, self._limits)
+            transcript = formats.parse(content.raw, drop.name)
+            check_transcript(transcript, self._limits)
         reach("parse.done")
         if not transcript.messages:
             return self._empty(drop, attempt, transcript)

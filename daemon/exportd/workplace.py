@@ -20,6 +20,7 @@ from .formats.text import escape, unescape
 from .intake import Intake
 from .intake.files import has_writer
 from .lifecycle import Database, database, held
+from .limits import Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
@@ -67,7 +68,13 @@ class Workplace:
             self.store,
             self.archive,
             self.manifest,
-            max_attempts=settings.max_attempts,
+            Limits(
+                settings.max_line_bytes,
+                settings.max_json_depth,
+                settings.max_messages,
+                settings.parse_timeout,
+                settings.max_attempts,
+            ),
             sidecar_timeout_s=settings.empty_timeout,
         )
         status_log = StatusLog(
