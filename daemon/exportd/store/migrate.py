@@ -17,6 +17,7 @@ from ..errors import ConfigurationError, DatabaseUnavailable
 from .border import DatabaseMisconfigured, translated
 from .line import reachable
 from .queries import query
+from .role import grant
 
 MIN_VERSION = 14
 
@@ -40,6 +41,7 @@ def migrate(url: str) -> list[str]:
             with _backend(url) as backend, backend.lock(timeout=1):
                 missing = backend.to_apply(_migrations())
                 backend.apply_migrations(missing)
+                grant(cursor, renew=bool(missing))
                 return [migration.id for migration in missing]
 
 
