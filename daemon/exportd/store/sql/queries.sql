@@ -37,6 +37,7 @@ BEGIN
     TO exportd_app;
     -- A conversation that gave all its segments to another one, and what became the content.
     GRANT DELETE ON conversations, message_renderings TO exportd_app;
+    GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
     GRANT USAGE ON SEQUENCE
         alerts_alert_id_seq, anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
