@@ -1,4 +1,4 @@
-"""What is stored cannot be deleted by the daemon's own connection (HAZARDS, "least privilege")."""
+"""What is stored cannot be deleted by the daemon's own connection (least privilege)."""
 
 from __future__ import annotations
 
