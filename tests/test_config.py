@@ -200,3 +200,80 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
             given = flat[name]
             assert given == (str(default) if isinstance(default, Path) else default), name
     assert flat.keys() <= defaults().keys()
+
+
+URL = "postgresql://exportd:s3cret@db.example/exportd"
+
+
+def url_of(settings: Settings) -> str | None:
+    return settings.database.url.get_secret_value() if settings.database.url else None
+
+
+def test_the_url_may_stand_in_a_file_named_by_environment_or_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written(f"  {URL}\n", Path("secret"))
+    assert url_of(load(written('[database]\nurl_file = "secret"\n'))) == URL
+    monkeypatch.setenv("EXPORTD_DATABASE_URL_FILE", "secret")
+    assert url_of(load(written('[database]\nurl = "postgresql:///file"\n'))) == URL
+
+
+def test_the_url_comes_from_the_first_place_that_has_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = written('[database]\nurl = "postgresql:///settings"\n')
+    assert url_of(load(file)) == "postgresql:///settings"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    assert url_of(load(file)) == "postgresql:///settings"
+    (tmp_path / "credentials").mkdir()
+    written("postgresql:///credential\n", tmp_path / "credentials" / "database_url")
+    assert url_of(load(file)) == "postgresql:///credential"
+    written("postgresql:///named\n", Path("secret"))
+    monkeypatch.setenv("EXPORTD_DATABASE_URL_FILE", "secret")
+    assert url_of(load(file)) == "postgresql:///named"
+    monkeypatch.setenv("EXPORTD_DATABASE_URL", "postgresql:///environment")
+    assert url_of(load(file)) == "postgresql:///environment"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "secret: cannot be read (No such file or directory)"),
+        (b" \n", "secret: is empty"),
+        (b"\xff\xfe", "secret: cannot be read (no UTF-8 text)"),
+        (b"mysql://me:hunter2@db/x", "secret: should be postgresql://"),
+    ],
+)
+def test_a_file_without_a_url_is_a_wrong_setting_and_not_quoted(
+    check: Command, tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    done = check("check-config", EXPORTD_DATABASE_URL_FILE=str(tmp_path / "secret"))
+    assert done.returncode == EX_CONFIG
+    assert expected in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_url_in_the_place_of_its_file_is_not_quoted(check: Command) -> None:
+    done = check("check-config", EXPORTD_DATABASE_URL_FILE=URL)
+    assert done.returncode == EX_CONFIG
+    assert "found a URL" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_url_and_url_file_together_are_one_too_many() -> None:
+    file = written('[database]\nurl = "postgresql:///a"\nurl_file = "secret"\n')
+    with pytest.raises(ConfigurationError, match="expected one of them"):
+        load(file)
+
+
+def test_check_config_tells_the_file_that_the_url_came_from(
+    check: Command, tmp_path: Path
+) -> None:
+    secret = written(URL, tmp_path / "secret")
+    done = check("check-config", EXPORTD_DATABASE_URL_FILE=str(secret))
+    assert (
+        f'database.url = "postgresql://exportd@db.example/exportd"  # {secret}' in done.stdout
+    )
+    assert "s3cret" not in done.stdout

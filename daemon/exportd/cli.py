@@ -32,16 +32,19 @@ from .errors import (
     DatabaseUnavailable,
     ExportdError,
     FolderInUse,
+    NotPermitted,
     RefusedRequest,
     TransientError,
 )
+from .folders import not_permitted
 from .log import configure
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
     epilog="Exit codes: 0 done, 64 wrong usage, 65 damage, or something could not be stored, "
-    "70 a bug, 73 another daemon has the folder, 75 try again later, 78 wrong settings.",
+    "70 a bug, 73 another daemon has the folder, 75 try again later, 77 the folder is another "
+    "user's, 78 wrong settings.",
 )
 @click.version_option(__version__, prog_name="exportd")
 @click.option(
@@ -93,13 +96,13 @@ def main() -> None:
         code = os.EX_USAGE
     except ExportdError as error:
         code = _fail(error)
+    except PermissionError as error:
+        code = _not_permitted(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception:
-        # Without the error's own words: they may quote a message or a secret.
-        structlog.get_logger().exception("exportd.bug", version=__version__)
-        code = os.EX_SOFTWARE
+        code = _bug()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # all is done; the exit code is to be this one
     sys.exit(code if isinstance(code, int) else 0)
@@ -108,11 +111,22 @@ def main() -> None:
 # The first that an error is an instance of: how it is called, and the exit code.
 _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
     (ConfigurationError, "settings", os.EX_CONFIG),
+    (NotPermitted, "not permitted", os.EX_NOPERM),
     (FolderInUse, "folder in use", os.EX_CANTCREAT),
     (RefusedRequest, "refused", os.EX_USAGE),
     (TransientError, "try again later", os.EX_TEMPFAIL),
     (ExportdError, "error", os.EX_SOFTWARE),
 )
+
+
+def _not_permitted(error: PermissionError) -> int:
+    return _fail(not_permitted(error)) if error.filename else _bug()
+
+
+def _bug() -> int:
+    """Told without the error's own words: they may quote a message or a secret."""
+    structlog.get_logger().exception("exportd.bug", version=__version__)
+    return os.EX_SOFTWARE
 
 
 def _fail(error: ExportdError) -> int:

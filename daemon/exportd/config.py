@@ -34,6 +34,7 @@ from .errors import ConfigurationError
 ENV_PREFIX = "EXPORTD_"
 ENV_FILE = "EXPORTD_CONFIG"
 DEFAULT_FILE = "exportd.toml"
+CREDENTIAL = "database_url"  # of systemd, in $CREDENTIALS_DIRECTORY
 
 _DATABASE_URL = re.compile(
     r"postgres(?:ql)?://"
@@ -58,6 +59,7 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: SecretStr | None = None
+    url_file: Path | None = None
     auto_migrate: bool = True
     timeout: _Seconds = 300.0
 
@@ -144,6 +146,7 @@ def sources(file: Path | None = None) -> dict[str, str]:
     """Where each setting's value comes from: default, a file, or the environment."""
     path = file or _default_file()
     values = _read(path) if path else {}
+    secret = _secret_file(values)
     found = {}
     for name in setting_names():
         section, _, key = name.rpartition(".")
@@ -151,6 +154,8 @@ def sources(file: Path | None = None) -> dict[str, str]:
         found[name] = f"{path}" if in_file else "default"
         if os.environ.get(variable(name)):
             found[name] = variable(name)
+    if secret:
+        found["database.url"] = str(secret)
     return found
 
 
@@ -164,9 +169,11 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     values = _read(path) if path else {}
     problems = [*_unknown_variables(), *_unknown_crash_point()]
     try:
-        settings = Settings(**values)
+        settings = Settings(**_with_secret(values))
     except ValidationError as error:
-        problems += _problems(error, path)
+        problems += _problems(error, path, _secret_file(values))
+    except ConfigurationError as error:
+        problems.append(str(error))
     except SettingsError:
         # A whole section in one variable; it may hold a secret and is not quoted.
         problems = problems or ["environment: a value cannot be read"]
@@ -190,6 +197,49 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: is not valid TOML: {error}") from error
+
+
+def _with_secret(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the database's URL from a file of its own, where there is one."""
+    section = values.get("database")
+    if isinstance(section, dict) and {"url", "url_file"} <= section.keys():
+        raise ConfigurationError("[database] has url and url_file; expected one of them")
+    if (file := _secret_file(values)) is None or not isinstance(section or {}, dict):
+        return values
+    return {**values, "database": {**(section or {}), "url": _read_secret(file)}}
+
+
+def _secret_file(values: Mapping[str, Any]) -> Path | None:
+    """The first that applies: environment, systemd credential, settings file."""
+    if os.environ.get(variable("database.url")):
+        return None
+    if named := os.environ.get(variable("database.url_file")):
+        return Path(named)
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"), CREDENTIAL)
+    if os.access(credential, os.F_OK):
+        return credential
+    section = values.get("database")
+    named = section.get("url_file") if isinstance(section, dict) else None
+    return Path(named) if isinstance(named, str) else None
+
+
+def _read_secret(file: Path) -> str:
+    """What stands in the file, but for white space around it."""
+    if ":/" in str(file):
+        raise ConfigurationError(
+            f"{variable('database.url_file')}, or url_file in [database]: expected the path of "
+            "a file that has the URL, found a URL"
+        )
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        raise ConfigurationError(
+            f"{file}: cannot be read ({why}); expected a file with the database's URL"
+        ) from None
+    if not text:
+        raise ConfigurationError(f"{file}: is empty; expected the database's URL")
+    return text
 
 
 def setting_names() -> list[str]:
@@ -228,9 +278,12 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _problems(error: ValidationError, path: Path | None) -> Iterator[str]:
+def _problems(error: ValidationError, path: Path | None, secret: Path | None) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         name = ".".join(map(str, problem["loc"]))
+        if name == "database.url" and secret:
+            yield f"{secret}: {_plain(problem['msg'])}"
+            continue
         if problem["type"] == "extra_forbidden":
             if variable(name) in os.environ:
                 continue  # told as an unknown variable

@@ -22,6 +22,7 @@ from typing import IO, Any
 import tenacity
 
 from .errors import ConfigurationError, DatabaseUnavailable
+from .folders import user_name
 
 _CONFIGURATION = """\
 # Written by exportd at every start; settings of your own belong in postgresql.conf.
@@ -182,16 +183,10 @@ def _what_to_do(data: Path, system_user: str | None) -> str:
         with suppress(OSError):
             if (owner := path.stat().st_uid) != uid:
                 return (
-                    f"{path} belongs to {_user(owner)}, but {_user(uid)} must run the server: "
-                    f"chown -R {_user(uid)} {data}"
+                    f"{path} belongs to {user_name(owner)}, but {user_name(uid)} must run the "
+                    f"server: chown -R {user_name(uid)} {data}"
                 )
     return f"Free disk space, see {data / 'log'}"
-
-
-def _user(uid: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return str(uid)
 
 
 def _stop(data: Path) -> None:

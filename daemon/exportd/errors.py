@@ -54,5 +54,9 @@ class UnknownConversation(RefusedRequest):
     """No conversation, or more than one, has the name given."""
 
 
+class NotPermitted(ExportdError):
+    """The user lacks rights on the memory folder; exit code 77 (sysexits EX_NOPERM)."""
+
+
 class FolderInUse(ExportdError):
     """Another daemon holds the memory folder; exit code 73 (sysexits EX_CANTCREAT)."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import stat
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ConfigurationError, DiskTrouble
+from .errors import ConfigurationError, DiskTrouble, NotPermitted
+from .formats.text import printable
 
 # Names of files that other programs have not finished (FORMATS, HAZARDS 3).
 _EXTENSION_BYTES = 32  # what is longer is no extension
@@ -72,6 +76,8 @@ class Folders:
             ):  # fmt: skip
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
+            if isinstance(error, PermissionError) and os.access(self.memory, os.F_OK):
+                raise not_permitted(error) from error
             if error.errno in _DISK_TROUBLE:
                 raise DiskTrouble(
                     f"{error.filename}: cannot be made ({error.strerror})"
@@ -80,11 +86,55 @@ class Folders:
                 f"{error.filename}: cannot be made ({error.strerror}); expected a folder that "
                 "exportd may write to, see memory_dir"
             ) from error
+        self._check_owner()
         if self.exports.stat().st_dev != self.inflight.stat().st_dev:
             raise ConfigurationError(
                 f"{self.exports} and {self.inflight} are on different file systems; a file is "
                 "claimed by renaming it, so both must be on one"
             )
+
+    def _check_owner(self) -> None:
+        """A folder is one user's: another one's files could not be read by the first.
+
+        On a file system with a fixed owner, what is written now has the same one.
+        """
+        owner = self.state.stat().st_uid
+        if owner == os.geteuid():
+            return
+        try:
+            with tempfile.TemporaryFile(dir=self.state) as written:
+                mine = os.fstat(written.fileno()).st_uid
+        except PermissionError as error:
+            error.filename = self.state
+            raise not_permitted(error) from error
+        except OSError:
+            return  # a full disk is told where it matters
+        if mine != owner:
+            raise _of_another(self.state, owner)
+
+
+def not_permitted(error: PermissionError) -> NotPermitted:
+    """Whose the file is that another user may not use, and what helps."""
+    path = Path(os.fsdecode(error.filename))
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            return _of_another(path, place.stat().st_uid)
+    return NotPermitted(f"{printable(str(path))}: {error.strerror}")
+
+
+def _of_another(path: Path, owner: int) -> NotPermitted:
+    us = user_name(os.geteuid())
+    return NotPermitted(
+        f"{printable(str(path))} is {user_name(owner)}'s, and exportd runs as {us}, who "
+        f"may not work there; run exportd as {user_name(owner)}, or stop it and let root say: "
+        f"chown -R {us} the memory folder"
+    )
+
+
+def user_name(uid: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)
 
 
 def free_bytes(folder: Path) -> int:

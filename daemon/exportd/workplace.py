@@ -87,6 +87,10 @@ class Workplace:
         """The schema is brought up to date, or must be so; what a kill left is mended."""
         self._migrate()
         reach("start.migrated")
+        if not self.store.is_guarded():
+            log.warning(
+                "store.unguarded", lacks="role exportd_app", see="docs/database-role.md"
+            )
         self.archive.check()
         self.archive.tidy()
         reach("start.tidied")

@@ -101,7 +101,13 @@ class Store:
 
     def migrate(self) -> list[str]:
         """Bring the schema up to date, however long it takes; returns what was applied."""
-        return self.server.patiently(lambda: migrate(self._url))
+        applied = self.server.patiently(lambda: migrate(self._url))
+        self.server.close()  # the next connection has the role that is there now
+        return applied
+
+    def is_guarded(self) -> bool:
+        """Whether the database would refuse to delete a message."""
+        return bool(self._fetch("is_guarded")[0][0])
 
     def pending(self) -> list[str]:
         """Ids of the migrations that the database has not seen."""

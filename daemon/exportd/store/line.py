@@ -23,6 +23,7 @@ import psycopg2
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 from ..errors import DatabaseUnavailable
+from .role import take
 
 _T = TypeVar("_T")
 
@@ -131,11 +132,12 @@ class Line:
         if self._connection is None:
             made = psycopg2.connect(self._dsn())
             with self._lock:
-                self._connection = made
                 # Our own handle: libpq may close its own, and another file get the number.
                 self._socket = socket.socket(fileno=os.dup(made.fileno()))
                 if self._is_cut:
                     raise DatabaseUnavailable("the connection came too late")
+            take(made)
+            self._connection = made
         return self._connection
 
     def cut(self) -> None:

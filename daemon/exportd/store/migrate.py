@@ -17,6 +17,7 @@ from ..errors import ConfigurationError, DatabaseUnavailable
 from .border import DatabaseMisconfigured, translated
 from .line import reachable
 from .queries import query
+from .role import grant
 
 MIN_VERSION = 14
 
@@ -37,15 +38,16 @@ def migrate(url: str) -> list[str]:
         _check_server(connection)
         with connection.cursor() as cursor:
             cursor.execute(query("migration_lock"))
-            with _backend(url) as backend, backend.lock(timeout=1):
+            with _locked(url) as backend:
                 missing = backend.to_apply(_migrations())
                 backend.apply_migrations(missing)
+                grant(cursor, renew=bool(missing))
                 return [migration.id for migration in missing]
 
 
 def rollback(url: str) -> list[str]:
     """Undo every migration; returns their ids. All stored messages are gone then."""
-    with _at_start(), _backend(url) as backend, backend.lock(timeout=1):
+    with _at_start(), _locked(url) as backend:
         applied = backend.to_rollback(_migrations())
         backend.rollback_migrations(applied)
         return [migration.id for migration in applied]
@@ -67,11 +69,17 @@ def _at_start() -> Iterator[None]:
         raise ConfigurationError(str(error)) from error
 
 
+@contextmanager
+def _locked(url: str) -> Iterator[Any]:
+    with _backend(url) as backend:
+        backend.break_lock()
+        with backend.lock(timeout=1):
+            yield backend
+
+
 def _backend(url: str) -> Any:
     """yoyo reads URLs of its own kind; every form that libpq knows is turned into one."""
-    backend = yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(reachable(url)))}")
-    backend.break_lock()
-    return backend
+    return yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(reachable(url)))}")
 
 
 def _migrations() -> Any:

@@ -97,6 +97,7 @@ def _delete(tx: Transaction, segment: SegmentFact, export_ids: list[int]) -> int
         "last": segment.first_index + segment.message_count - 1,
     }
     here = {"conversation_id": segment.conversation_id, "segment_id": segment.segment_id}
+    tx.as_owner()
     tx.execute("remove_renderings", **run)
     messages = tx.execute("remove_messages", **run)
     tx.execute("remove_links", segment_id=segment.segment_id)

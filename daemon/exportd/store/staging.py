@@ -89,6 +89,7 @@ def swap(tx: Transaction) -> None:
 
     ``RefusedRequest`` when something was ingested meanwhile that the second one lacks.
     """
+    tx.as_owner()
     tx.execute("lock_stored")
     exports, decisions = tx.rows("not_in_staging")[0]
     if exports or decisions:

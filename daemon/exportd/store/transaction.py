@@ -41,6 +41,10 @@ class Transaction:
         """A parameter of type jsonb."""
         return Json(dict(value))
 
+    def as_owner(self) -> None:
+        """From here on with all rights: for the deliberate exceptions to append-only."""
+        self.execute("owner_role")
+
     # -- a drop arrives ----------------------------------------------------------
 
     def begin(self, drop: Drop) -> Attempt:

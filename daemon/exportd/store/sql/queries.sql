@@ -15,6 +15,51 @@ SELECT current_setting('server_version_num')::int AS version_num,
 -- migration_lock --
 SELECT pg_advisory_lock(7305810137);
 
+-- application_role --
+-- Whether the role is there and ours to take, and whether it has its rights on these tables.
+SELECT coalesce(pg_has_role(session_user, to_regrole('exportd_app'),
+                            CASE WHEN current_setting('server_version_num')::int >= 160000
+                                 THEN 'SET' ELSE 'MEMBER' END), FALSE),
+       coalesce(has_table_privilege('exportd_app', to_regclass('messages'), 'INSERT'), FALSE)
+WHERE to_regrole('exportd_app') IS NOT NULL;
+
+-- grant_application --
+-- What the daemon does every day. A table that a migration adds is to be added here.
+DO $$
+BEGIN
+    IF NOT has_schema_privilege('exportd_app', current_schema(), 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO exportd_app', current_schema());
+    END IF;
+    GRANT SELECT, INSERT, UPDATE ON
+        alerts, anomalies, conversation_aliases, conversations, dead_letters,
+        deduplication_log, drops, export_segments, exports, message_renderings, messages,
+        overrides, segments, watermarks
+    TO exportd_app;
+    -- A conversation that gave all its segments to another one, and what became the content.
+    GRANT DELETE ON conversations, message_renderings TO exportd_app;
+    GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
+    GRANT USAGE ON SEQUENCE
+        alerts_alert_id_seq, anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
+        deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
+        messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
+    TO exportd_app;
+END
+$$;
+
+-- take_application_role --
+-- The search path may begin with "$user", which is about to be another one.
+SELECT set_config('search_path',
+                  (SELECT string_agg(quote_ident(name), ', ')
+                   FROM unnest(current_schemas(FALSE)) AS name), FALSE),
+       set_config('role', 'exportd_app', FALSE);
+
+-- owner_role --
+-- Until the end of the transaction, what the connection may do by itself.
+SET LOCAL role TO DEFAULT;
+
+-- is_guarded --
+SELECT NOT has_table_privilege('messages', 'DELETE');
+
 -- begin_export --
 -- One attempt is spent before anything is parsed; content that is stored spends none.
 INSERT INTO exports (sha256, size_bytes, name, modified_at, explicit_id, attempts)
