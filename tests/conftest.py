@@ -155,7 +155,13 @@ class Command:
                 text=True,
             )
             try:
-                wait_until(lambda: "service.started" in log.read_text() or process.poll())
+                told = Path(environment.get("EXPORTD_LOG_FILE", log))
+                wait_until(
+                    lambda: (
+                        process.poll()
+                        or (told.exists() and "service.started" in told.read_text())
+                    )
+                )
                 assert process.poll() is None, log.read_text()
                 yield process
             finally:

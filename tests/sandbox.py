@@ -1,4 +1,4 @@
-"""Run a command under the restrictions of a systemd unit, as far as a machine without systemd can.
+"""Run a command under the restrictions of a systemd unit, as far as a machine can without it.
 
     unshare --mount --propagation private python sandbox.py '{"unit": …}' COMMAND…
 

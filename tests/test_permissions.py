@@ -80,7 +80,7 @@ def test_nothing_that_exportd_makes_is_for_other_eyes(tmp_path: Path, umask: int
         log_file = tmp_path / "exportd.log"
         with exportd.running(EXPORTD_LOG_FILE=str(log_file)) as daemon:
             wait_until(lambda: not any((memory / "exports").glob("[!.]*")))
-            wait_until(lambda: (memory / "sessions" / "garden-planner.md").exists())
+            wait_until((memory / "sessions" / "garden-planner.md").exists)
             daemon.terminate()
         assert exportd("sessions", "rename", "garden-planner", "garden").returncode == 0
         assert exportd("reindex").returncode == 0
@@ -93,7 +93,9 @@ def test_nothing_that_exportd_makes_is_for_other_eyes(tmp_path: Path, umask: int
 
 
 @as_root
-@pytest.mark.parametrize("arguments", [("run", "--once"), ("verify",), ("stats",), ("db", "url")])
+@pytest.mark.parametrize(
+    "arguments", [("run", "--once"), ("verify",), ("stats",), ("db", "url")]
+)
 def test_a_folder_of_root_is_refused_to_others_with_what_helps(
     passable: Path, arguments: tuple[str, ...]
 ) -> None:

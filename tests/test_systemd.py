@@ -27,7 +27,8 @@ DAEMONS = ("exportd.service", "exportd@.service")
 NOBODY = 65534
 
 in_sandbox = pytest.mark.skipif(
-    os.geteuid() != 0 or any(shutil.which(name) is None for name in ("unshare", "systemd-analyze")),
+    os.geteuid() != 0
+    or any(shutil.which(name) is None for name in ("unshare", "systemd-analyze")),
     reason="needs root, unshare and systemd-analyze, for mounts, another user and seccomp",
 )
 with_systemd = pytest.mark.skipif(
@@ -194,10 +195,13 @@ def test_the_daemon_works_under_the_restrictions_of_its_unit(
     try:
         wait_until(lambda: hears("READY=1") or daemon.poll() is not None, 60)
         assert daemon.poll() is None, log.read_text()
-        for name in ("2026-01-12-EXPORT-GARDEN-PLANNER.txt", "2026-01-12-EXPORT-SOURDOUGH.json"):
+        for name in (
+            "2026-01-12-EXPORT-GARDEN-PLANNER.txt",
+            "2026-01-12-EXPORT-SOURDOUGH.json",
+        ):
             (memory / "exports" / name).write_bytes((EXAMPLES / name).read_bytes())
-        wait_until(lambda: (memory / "sessions" / "garden-planner.md").exists())
-        wait_until(lambda: (memory / "sessions" / "sourdough.md").exists())
+        wait_until((memory / "sessions" / "garden-planner.md").exists)
+        wait_until((memory / "sessions" / "sourdough.md").exists)
         wait_until(lambda: hears("WATCHDOG=1"))
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0, log.read_text()

@@ -18,7 +18,7 @@ from typing import TextIO
 from .config import Settings
 from .embedded import embedded_server
 from .errors import ConfigurationError, DiskTrouble, FolderInUse
-from .folders import Folders
+from .folders import Folders, not_permitted
 from .log import reopen
 
 
@@ -71,11 +71,7 @@ def _lock_file(folders: Folders) -> TextIO:
     try:
         return (folders.state / "lock").open("a+")
     except PermissionError as error:
-        owner = folders.memory.stat().st_uid
-        raise ConfigurationError(
-            f"{error.filename}: user {os.geteuid()} may not write it; {folders.memory} belongs "
-            f"to user {owner}: run exportd as that user, or give it away with chown -R"
-        ) from error
+        raise not_permitted(error) from error
     except OSError as error:
         raise DiskTrouble(f"{error.filename}: cannot be opened ({error.strerror})") from error
 
