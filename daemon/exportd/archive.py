@@ -255,6 +255,7 @@ def _copy(path: Path, place: Path, sha256: str | None) -> bool:
     try:
         shutil.copy2(path, temporary, follow_symlinks=False)
         if not temporary.is_symlink():
+            temporary.chmod(0o600)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
                 copied = hashlib.file_digest(file, "sha256").hexdigest()

@@ -64,6 +64,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     Drop exports into MEMORY-CONTEXT/exports; exportd recognises the session, stores what
     is new in PostgreSQL, archives the file and writes a readable session file.
     """
+    os.umask(0o077)  # what exportd writes is for the eyes of its user
     configure("info", "json")  # until the settings say otherwise
     overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
     settings = load(config, overrides)

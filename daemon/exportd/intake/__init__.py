@@ -138,6 +138,9 @@ class Intake:
             with opened(claim.path) as file:
                 before = os.fstat(file.fileno())
                 self._check_size(before.st_size)
+                if before.st_nlink == 1:  # under another name it is not ours alone
+                    with suppress(OSError):
+                        os.fchmod(file.fileno(), 0o600)
                 if not is_synced(file, claim.path):
                     continue
                 reach("read.synced")
