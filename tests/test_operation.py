@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Command, rows, wait_until
+from proxy import Proxy
 
 TALK = "> one\n\n⏺ two\n"
 
@@ -99,6 +100,20 @@ def test_without_the_database_it_is_live_and_not_ready(memory_dir: Path) -> None
         assert status == 503
         assert json.loads(body)["reasons"] == ["the database was not reached yet"]
         assert value(get(f"{address}/metrics")[1], "exportd_db_up") == 0
+
+
+def test_a_database_that_goes_away_while_no_file_comes_is_noticed(
+    exportd: Command, database_url: str
+) -> None:
+    with Proxy(database_url) as proxy:
+        exportd.environment["EXPORTD_DATABASE_URL"] = proxy.url
+        with listening(exportd) as address:
+            wait_until(lambda: get(f"{address}/readyz")[0] == 200)
+            proxy.hang()
+            proxy.cut()
+            wait_until(lambda: "PostgreSQL does not answer" in get(f"{address}/readyz")[1], 40)
+            proxy.flow()
+            wait_until(lambda: get(f"{address}/readyz")[0] == 200, 60)
 
 
 def test_readiness_tells_when_the_folder_is_gone(exportd: Command, exports: Path) -> None:

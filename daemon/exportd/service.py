@@ -30,6 +30,7 @@ TELL_EVERY_S = 5.0
 
 # How often the surroundings are looked at, and how long the database may be away unnoticed.
 LOOK_EVERY_S = 1.0
+PING_EVERY_S = 10.0
 UNREACHABLE_S = 60.0
 
 # The watcher's thread moves twice a second; a scan of a large folder takes it longer.
@@ -48,7 +49,7 @@ class Service:
         self._watcher = Watcher(
             place.folders.exports, place.settling, place.settings.rescan_interval
         )
-        self._looked_at = 0.0
+        self._looked_at = self._pinged_at = 0.0
         self._is_prepared = False
         settings = place.settings
         self._progress = Progress(
@@ -152,6 +153,18 @@ class Service:
             self._looked_at = now
             self._see()
             self._conditions.write()
+        if now >= self._pinged_at + PING_EVERY_S:
+            self._pinged_at = now
+            self._look_for_database()
+
+    def _look_for_database(self) -> None:
+        """Where no file comes for hours, nothing else would notice that it is gone."""
+        try:
+            self._place.store.ping()
+        except TransientError:
+            if not self._place.answers():
+                self._wait_for_database(self._proceed)
+                self._watcher.rescan()
 
     def _see(self) -> None:
         place = self._place
@@ -197,8 +210,8 @@ class Service:
             self._waits.start_short()
             self._told_deferred.pop(report.name, None)
             self._place.teller.add(report)
-        elif report.reason not in (told := self._told_deferred.setdefault(report.name, set())):
-            told.add(report.reason)
+        elif report.reason not in self._told_deferred.setdefault(report.name, set()):
+            self._told_deferred[report.name].add(report.reason)
             self._place.teller.add(report)
 
     def _wait_for_database(self, ready: Callable[[], None]) -> None:
