@@ -226,7 +226,8 @@ class Service:
                 is_away = isinstance(error, DatabaseUnavailable)
                 if is_away and time.monotonic() > since + UNREACHABLE_S:
                     self._conditions.see("database_unreachable", str(error))
-                log.warning("service.waits", reason=str(error), wait_s=wait_s)
+                event = "database.unavailable" if is_away else "disk.unavailable"
+                log.warning(event, reason=str(error), wait_s=wait_s)
                 for report in self._place.left(str(error)):
                     self._note(report)
                 self._place.teller.tell()
