@@ -96,6 +96,8 @@ def _read_only(write: list[str]) -> None:
         place = line.split()[4]
         if place in {*write, "/tmp"} or place.startswith(("/proc", "/sys", "/dev")):  # noqa: S108
             continue
+        if not os.path.lexists(place):  # below a folder that is hidden by now
+            continue
         _mount("", place, "", _REMOUNT | _BIND | _RDONLY)
 
 

@@ -523,7 +523,7 @@ def test_a_database_lost_in_the_middle_defers_the_file_and_spends_no_attempt(
     """The server ends the connection that copies messages, five times."""
     execute(
         road.url,
-        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
         "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'",
     )
     execute(

@@ -163,7 +163,8 @@ def test_a_server_that_died_is_revived_for_a_file_that_waits(tmp_path: Path) -> 
     with Command(memory, None).running() as process:
         archive = memory / "exports-archive"
         wait_until((memory / ".exportd" / "postgres" / "postmaster.pid").exists)
-        wait_until(archive.is_dir)
+        (log,) = tmp_path.glob("daemon-*.log")
+        wait_until(lambda: "service.ready" in log.read_text())
         archive.rename(memory / "aside")
         archive.touch()  # nothing can be archived
         (memory / "exports" / "noon.txt").write_text(SHORT)

@@ -145,7 +145,7 @@ def test_a_daemon_whose_memory_folder_is_unmounted_waits_for_it(
     told = "SELECT state FROM alerts WHERE title = 'watcher blind'"
     with (
         mounted(memory, "-o", "loop", str(disk)),
-        exportd.running(EXPORTD_RESCAN_INTERVAL="3600"),
+        exportd.running(EXPORTD_RESCAN_INTERVAL="3600", EXPORTD_DISK_RESERVE_BYTES="0"),
     ):
         (memory / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
         wait_until((memory / "export-dedup-status.txt").exists)
