@@ -181,9 +181,9 @@ def test_the_reserve_is_kept_and_told(
         (exports / "a.txt").write_text(TALK)
         wait_until(lambda: told(database_url, "disk low") == ["firing"])
         assert (exports / "a.txt").exists()
-        assert (
-            "disk_reserve_bytes" in (exportd.memory_dir / "export-dedup-status.txt").read_text()
-        )
+        log = exportd.memory_dir / "export-dedup-status.txt"
+        wait_until(lambda: log.exists() and "disk_reserve_bytes" in log.read_text())
+        assert (exports / "a.txt").exists()
         ballast.unlink()
         wait_until(lambda: stored(database_url) == 2, 40)
         wait_until(lambda: told(database_url, "disk low") == ["resolved"])
