@@ -14,6 +14,7 @@ import pytest
 from benchmarks.differences import differences
 from benchmarks.earlier_rule import losses
 from benchmarks.overlap import overlaps
+from benchmarks.protections import disable, protections
 from benchmarks.running import check_taken
 from benchmarks.stored import Export, Segment
 from conftest import EXAMPLES, SAMPLES
@@ -167,3 +168,13 @@ def test_text_is_found_at_another_width_and_nothing_is_found_in_other_text() -> 
     assert (same.a, same.b, same.share) == (0, 1, 1.0)
     (apart,) = overlaps([wide, other], [0, 0])
     assert apart.share == 0.0
+
+
+def test_every_protection_stands_where_the_table_says(tmp_path: Path) -> None:
+    """So that none is lost from the long run by a change of its lines, or of its test."""
+    for number, protection in enumerate(protections()):
+        root = tmp_path / str(number)
+        shutil.copytree(ROOT / "daemon", root / "daemon")
+        disable(protection, root)
+        name, _, test = protection.test.partition("::")
+        assert f"def {test}(" in (ROOT / "tests" / name).read_text(), protection.test

@@ -120,6 +120,30 @@ def test_a_call_that_the_disk_refuses_costs_nothing_but_time(
     assert_as_if_nothing_had_happened(exportd, database_url, made)
 
 
+def test_a_failed_fsync_is_never_followed_by_another_of_the_same_file(
+    exportd: Command, exports: Path, shim: Path, tmp_path: Path
+) -> None:
+    """What is archived is another file: of the first the kernel keeps no promise."""
+    exportd("run", "--once")
+    (exports / "a.txt").write_text(TALK)
+    dropped = (exports / "a.txt").stat().st_ino
+    done = exportd(
+        "run",
+        "--once",
+        LD_PRELOAD=str(shim),
+        FAULT_CALL="fsync",
+        FAULT_AT="3",  # after those of the place in flight and of the folder above it
+        FAULT_ERRNO=str(errno.EIO),
+        FAULT_PATH=str(exportd.memory_dir / ".exportd" / "inflight"),
+        FAULT_TOLD=str(tmp_path / "told"),
+    )
+    assert (tmp_path / "told").exists()
+    assert done.returncode == 0, done.stderr
+    archived = exportd.memory_dir / "exports-archive" / "a.txt"
+    assert archived.read_text() == TALK
+    assert archived.stat().st_ino != dropped
+
+
 # -- space ------------------------------------------------------------------------------
 
 
@@ -250,30 +274,60 @@ POINTS = [
 ]  # fmt: skip
 
 
+@contextmanager
+def made_disk(image: Path, place: Path) -> Iterator[None]:
+    subprocess.run(["truncate", "-s", "64M", str(image)], check=True)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    with mounted(place, "-o", "loop", str(image)):
+        yield
+
+
+def power_cut(image: Path, place: Path) -> None:
+    """The file system stops as a disk without power does: what was not flushed is gone."""
+    descriptor = os.open(place, os.O_RDONLY)
+    fcntl.ioctl(descriptor, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
+    os.close(descriptor)
+    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=True)
+
+
 @needs_root
 @pytest.mark.parametrize("point", POINTS if "TEST_SLOW" in os.environ else POINTS[:3])
 def test_a_power_cut_loses_nothing_that_was_dropped(
     exportd: Command, database_url: str, tmp_path: Path, point: str
 ) -> None:
-    """The file system stops as a disk without power does: what was not flushed is gone."""
     disk, memory = tmp_path / "disk.img", exportd.memory_dir
-    subprocess.run(["truncate", "-s", "64M", str(disk)], check=True)
-    subprocess.run(["mkfs.ext4", "-q", str(disk)], check=True)
     exportd.environment |= {
         "EXPORTD_SETTLE_TIME": "0.05",
         "EXPORTD_DISK_RESERVE_BYTES": "0",
         "EXPORTD_STATUS_LOG_MAX_BYTES": str(LOG_BYTES),
     }
-    with mounted(memory, "-o", "loop", str(disk)):
+    with made_disk(disk, memory):
         assert exportd("run", "--once").returncode == 0
         made = scene(memory, 0)
         os.sync()  # the writers' duty ends here
         killed = exportd("run", "--once", EXPORTD_CRASH_AT=point)
         assert killed.returncode == -signal.SIGKILL
-        descriptor = os.open(memory, os.O_RDONLY)
-        fcntl.ioctl(descriptor, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
-        os.close(descriptor)
-        subprocess.run(["umount", str(memory)], check=True)
-        subprocess.run(["mount", "-o", "loop", str(disk), str(memory)], check=True)
+        power_cut(disk, memory)
         assert exportd("run", "--once").returncode == 0
         assert_as_if_nothing_had_happened(exportd, database_url, made)
+
+
+@needs_root
+def test_a_power_cut_at_an_archive_of_its_own_loses_nothing(
+    exportd: Command, exports: Path, tmp_path: Path
+) -> None:
+    """The disk of the archive stops the moment after the file was dropped from the other."""
+    disk, archive = tmp_path / "disk.img", exportd.memory_dir / "exports-archive"
+    exportd.environment["EXPORTD_DISK_RESERVE_BYTES"] = "0"
+    with made_disk(disk, archive):
+        assert exportd("run", "--once").returncode == 0
+        (exports / "a.txt").write_text(TALK)
+        os.sync()
+        killed = exportd("run", "--once", EXPORTD_CRASH_AT="archive.noted")
+        assert killed.returncode == -signal.SIGKILL
+        power_cut(disk, archive)
+        assert exportd("run", "--once").returncode == 0
+        assert (archive / "a.txt").read_text() == TALK
+        verified = exportd("verify")
+        assert verified.returncode == 0, verified.stdout

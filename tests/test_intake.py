@@ -12,13 +12,14 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from exportd.errors import DiskTrouble, PermanentError, UnreadableFile
 from exportd.folders import Folders
 from exportd.intake import Claim, Intake
-from exportd.intake.files import has_writer
+from exportd.intake.files import has_writer, read_chunks
 
 NOBODY = 65_534
 
@@ -133,6 +134,23 @@ def test_reading_gives_the_bytes_and_their_hash(folders: Folders, intake: Intake
     content = intake.read(claimed(intake, folders.exports / "a.txt"))
     assert content.raw == raw
     assert content.sha256 == hashlib.sha256(raw).hexdigest()
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_anew(
+    folders: Folders, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders.exports / "a.txt").write_bytes(b"> hi")
+    claim = claimed(intake, folders.exports / "a.txt")
+    more = [b"\n> more"]
+
+    def read_while_somebody_writes(file: BinaryIO) -> Iterator[bytes]:
+        yield from read_chunks(file)
+        if more:
+            with claim.path.open("ab") as writer:
+                writer.write(more.pop())
+
+    monkeypatch.setattr("exportd.intake.read_chunks", read_while_somebody_writes)
+    assert intake.read(claim).raw == b"> hi\n> more"
 
 
 def test_a_file_that_changed_after_it_was_read_is_noticed(

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
+import psycopg2
 import pytest
-from conftest import OURS, execute, rows
+import structlog
+from conftest import OURS, execute, rows, wait_until
 from psycopg2.extensions import make_dsn
 
+from exportd import formats
 from exportd.archive import Archive
 from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
+from exportd.formats.base import Confidence
 from exportd.intake import Intake
 from exportd.limits import Limits
+from exportd.log import configure
 from exportd.manifest import Manifest
-from exportd.models import Fate, Report, Role
+from exportd.models import Fate, Report, Role, Transcript
 from exportd.pipeline import Pipeline
 from exportd.statuslog import StatusLog
 from exportd.store import Store
@@ -63,6 +71,10 @@ class Road:
         assert_sound(self.url)
         return report
 
+    def drop_unchecked(self, name: str, text: str) -> None:
+        (self.folders.exports / name).write_text(text)
+        self.pipeline.ingest(self.folders.exports / name)
+
     def archived(self) -> dict[str, str]:
         files = (p for p in self.folders.archive.iterdir() if p.name not in OURS)
         return {p.name: p.read_text() for p in files}
@@ -73,6 +85,20 @@ def road(tmp_path: Path, database_url: str) -> Iterator[Road]:
     made = Road(tmp_path / "MEMORY-CONTEXT", database_url)
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def another_here(tmp_path: Path, database_url: str) -> Iterator[Callable[[], Road]]:
+    """Makes roads with folders of their own into the test's database."""
+    roads: list[Road] = []
+
+    def make() -> Road:
+        roads.append(Road(tmp_path / f"memory-{len(roads)}", database_url))
+        return roads[-1]
+
+    yield make
+    for road in roads:
+        road.store.close()
 
 
 @pytest.fixture
@@ -273,6 +299,38 @@ def test_a_move_takes_log_and_anomalies_along_and_leaves_other_segments(road: Ro
         road.url,
         "SELECT conversation_id, messages_processed FROM deduplication_log ORDER BY log_id",
     ) == [("rollout-master", 12), ("refactor", 4), ("rollout-master", 4)]
+
+
+def test_a_conversation_is_laid_out_by_one_at_a_time(
+    road: Road, another_here: Callable[[], Road]
+) -> None:
+    """A segment leaves a conversation while another of its segments grows."""
+    cellar = ["about the cellar", "dry", "about the shelves", "oak"]
+    road.drop("2025-01-02-EXPORT-REFACTOR.txt", garden(12))
+    road.drop("2025-01-03-EXPORT-REFACTOR.txt", talk(*cellar))
+    drops = {
+        "2025-01-01-EXPORT-ROLLOUT-MASTER.txt": garden(4),
+        "2025-01-04-EXPORT-REFACTOR.txt": talk(*cellar, "about the light", "dim"),
+    }
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'exportd' AND wait_event_type = 'Lock'"
+    )
+    with closing(psycopg2.connect(road.url)) as connection, connection.cursor() as cursor:
+        # The end of an ingest, where everything else is written and nothing committed.
+        cursor.execute("LOCK TABLE deduplication_log IN SHARE MODE")
+        for number, (name, text) in enumerate(drops.items(), start=1):
+            threading.Thread(target=another_here().drop_unchecked, args=(name, text)).start()
+            wait_until(partial(_is, road.url, waiting, number), 4)
+    wait_until(lambda: len(contents(road.url, "refactor")) == 6)
+    wait_until(lambda: rows(road.url, waiting) == [(0,)])
+    assert_sound(road.url)
+    assert contents(road.url, "refactor") == [*cellar, "about the light", "dim"]
+    assert len(contents(road.url, "rollout-master")) == 12
+
+
+def _is(url: str, query: str, number: int) -> bool:
+    return rows(url, query) == [(number,)]
 
 
 def test_a_late_export_that_fills_the_middle_renumbers(road: Road) -> None:
@@ -546,6 +604,36 @@ def test_a_database_lost_in_the_middle_defers_the_file_and_spends_no_attempt(
     assert road.pipeline.resume(claim).fate is Fate.INGESTED
     assert road.archived() == {"a.txt": garden(4)}
     assert_sound(road.url)
+
+
+class Faulty:
+    """A format with a bug, whose error quotes what it should not."""
+
+    NAME, TITLE, PARSER_VERSION = "faulty", "Faulty", 1
+
+    @staticmethod
+    def detect(head: bytes, name: str) -> Confidence:  # noqa: ARG004
+        return Confidence(head.startswith(b"faulty"), "its first word")
+
+    @staticmethod
+    def parse(raw: bytes, name: str) -> Transcript:  # noqa: ARG004
+        raise ZeroDivisionError(raw.decode())
+
+
+def test_a_bug_that_a_file_brings_out_costs_that_file_alone_and_quotes_nothing(
+    road: Road, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, Faulty))
+    configure("info", "json")
+    report = road.drop("a.txt", "faulty SENTINEL of what was said in confidence")
+    assert (report.fate, "ZeroDivisionError" in report.reason) == (Fate.DEAD_LETTER, True)
+    assert road.drop("b.txt", garden(4)).fate is Fate.INGESTED
+    log = capsys.readouterr().err
+    assert "ingest.bug" in log
+    assert "ZeroDivisionError" in log
+    told = str(rows(road.url, "SELECT body FROM alerts")) + road.folders.status_log.read_text()
+    assert "SENTINEL" not in log + told + report.reason
+    structlog.reset_defaults()
 
 
 def test_a_file_that_killed_exportd_three_times_is_set_aside(road: Road) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from exportd.intake.files import has_writer
-from exportd.watcher.settling import RECHECK_S, Settling
+from exportd.watcher.settling import MAX_REMEMBERED, RECHECK_S, Settling
 
 SETTLE_S = 1.0
 EMPTY_S = 600.0
@@ -128,6 +128,15 @@ def test_unfinished_names_are_not_even_looked_at(tmp_path: Path) -> None:
     for name in (".hidden", "a.part", "a.partial", "a.TMP", ".a.swp", "a.crdownload", "a.txt~"):
         s.see(dropped(tmp_path, name, "> hi", age_s=60), 0)
     assert len(s) == 0
+
+
+def test_what_is_remembered_of_paths_is_bounded(tmp_path: Path) -> None:
+    s, one = settling(), dropped(tmp_path, "0.txt", "> hi", age_s=60)
+    for n in range(1, MAX_REMEMBERED + 100):
+        (tmp_path / f"{n}.txt").hardlink_to(one)
+        s.see(tmp_path / f"{n}.txt", n)
+        assert ready(s, n) == [tmp_path / f"{n}.txt"]
+    assert len(s._handed_out) <= MAX_REMEMBERED
 
 
 def test_seeing_a_file_again_does_not_put_it_off(tmp_path: Path) -> None:
