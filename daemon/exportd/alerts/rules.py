@@ -136,7 +136,7 @@ RULES: dict[str, Rule] = {
             "divergence",
             Severity.WARNING,
             "A session took another turn",
-            "Was it rewound or edited? Both are kept whole. `exportd sessions` joins or splits.",
+            "Was it rewound or edited? Both are kept; `exportd sessions` joins or splits them.",
         ),
         Rule(
             "shared_name",
