@@ -23,10 +23,10 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 from pydantic import SecretStr
 
-from exportd.config import DatabaseSettings, Settings
 from exportd.embedded import embedded_server
 from exportd.log import configure
 from exportd.once import run_once
+from exportd.settings import DatabaseSettings, Settings
 from exportd.store import Store, migrate
 from exportd.workplace import workplace
 

@@ -22,8 +22,8 @@ import pytest
 from psycopg2.extensions import make_dsn
 from pydantic import SecretStr
 
-from exportd.config import DatabaseSettings, Settings
 from exportd.embedded import embedded_server
+from exportd.settings import DatabaseSettings, Settings
 from exportd.store import migrate
 
 SAMPLES = Path(__file__).parent / "samples"

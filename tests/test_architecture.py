@@ -11,12 +11,12 @@ import exportd
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alignment", "anomalies", "checks", "errors", "fingerprint", "formats", "identity",
-    "likeness", "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
+    "alerts", "alignment", "anomalies", "checks", "errors", "fingerprint", "formats",
+    "identity", "likeness", "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
-    "archive", "archived", "earlier_state", "embedded", "intake", "manifest", "statuslog",
-    "store", "watcher",
+    "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
+    "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -24,7 +24,17 @@ IMPURE = {
     "subprocess", "time", "uuid",
 }  # fmt: skip
 # Names and errors that every module may use; no state, no effect.
-SHARED = {"crash", "errors", "models", "folders", "formats", "identity", "placement", "log"}
+SHARED = {
+    "alerts",
+    "crash",
+    "errors",
+    "models",
+    "folders",
+    "formats",
+    "identity",
+    "placement",
+    "log",
+}
 
 
 def _modules() -> dict[str, list[Path]]:
@@ -94,8 +104,8 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "folders",
         "health", "import_state", "ingest", "lifecycle", "limits", "log", "metrics", "notify",
-        "once", "pipeline", "progress", "reindex", "residence", "service", "sessions",
-        "state_report", "state_rollback", "teller", "verify", "waits", "whereabouts",
+        "once", "pipeline", "progress", "reindex", "relay", "residence", "secret_files",
+        "service", "sessions", "settings", "state_report", "state_rollback", "teller", "verify", "waits", "whereabouts",
         "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

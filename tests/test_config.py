@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from exportd.config import Settings, load, setting_names, variable
+from exportd.config import load, setting_names
 from exportd.errors import ConfigurationError
+from exportd.secret_files import variable
+from exportd.settings import Settings
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 

@@ -40,7 +40,6 @@ from test_daemon import (
 )
 from test_pipeline import Road
 
-from exportd.config import DatabaseSettings, Settings
 from exportd.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -49,6 +48,7 @@ from exportd.errors import (
 )
 from exportd.models import Fate
 from exportd.service import Service
+from exportd.settings import DatabaseSettings, Settings
 from exportd.store import Store, Transaction, line, server
 from exportd.store.border import DatabaseMisconfigured
 from exportd.workplace import workplace

@@ -22,9 +22,9 @@ import pytest
 from conftest import Command, rows, wait_until
 from test_pipeline import Road, assert_sound, talk
 
-from exportd.config import Settings
 from exportd.errors import DiskTrouble, PermanentError, TransientError
 from exportd.import_state import roll_back, take_over
+from exportd.settings import Settings
 from exportd.state_report import RolledBack, TakenOver
 from exportd.store import Store
 

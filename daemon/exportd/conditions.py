@@ -11,19 +11,18 @@ from datetime import UTC, datetime
 
 import structlog
 
+from .alerts.rules import RULES
 from .errors import TransientError
-from .models import Severity
-from .store import Store
+from .store import NewAlert, Store
 
 log = structlog.get_logger()
 
-# What can be wrong, and how bad that is (DESIGN 6).
-KINDS = {
-    "database_unreachable": Severity.CRITICAL,
-    "watcher_blind": Severity.CRITICAL,
-    "archive_absent": Severity.CRITICAL,
-    "disk_low": Severity.CRITICAL,
-}
+# What is watched here; ``alerts.rules`` says how bad each is.
+KINDS = (
+    "database_unreachable", "watcher_blind", "archive_absent", "disk_low", "files_waiting",
+    "no_export",
+)  # fmt: skip
+_OVER = "it is over"
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class Conditions:
         """
         try:
             if self._is_new:
-                for kind in KINDS.keys() - self._found.keys():
+                for kind in set(KINDS) - self._found.keys():
                     self._resolve(kind)
                 self._is_new = False
             for kind, found in list(self._found.items()):
@@ -81,7 +80,11 @@ class Conditions:
         if not found.is_written:
             body = f"{found.reason} (since {found.since:%Y-%m-%d %H:%M:%S} UTC)"
             self._store.run(
-                lambda tx: tx.alert(kind, KINDS[kind], body, subject=self._memory_dir)
+                lambda tx: tx.alert(
+                    NewAlert(
+                        kind, RULES[kind].severity, body, self._memory_dir, self._memory_dir
+                    )
+                )
             )
             found.is_written = True
         if found.is_over:
@@ -89,4 +92,4 @@ class Conditions:
             del self._found[kind]
 
     def _resolve(self, kind: str) -> None:
-        self._store.run(lambda tx: tx.resolve_alert(kind, self._memory_dir))
+        self._store.run(lambda tx: tx.resolve_alert(kind, self._memory_dir, _OVER))

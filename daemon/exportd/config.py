@@ -7,146 +7,27 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
 from . import crash
 from .errors import ConfigurationError
+from .secret_files import secret_files, variable, with_secrets
+from .settings import ENV_PREFIX, Settings
 
-ENV_PREFIX = "EXPORTD_"
 ENV_FILE = "EXPORTD_CONFIG"
 DEFAULT_FILE = "exportd.toml"
-CREDENTIAL = "database_url"  # of systemd, in $CREDENTIALS_DIRECTORY
-
-_DATABASE_URL = re.compile(
-    r"postgres(?:ql)?://"
-    r"(?:[^@:/?#\[\]]*(?::[^@:/?#\[\]]*)?@)?"  # user:password@
-    r"(?:\[[0-9a-fA-F:.%]+\]|[^@:/?#\[\]]*)(?::\d*)?"  # host:port
-    r"(?:,[^@:/?#\[\],]*(?::\d*)?)*"  # more hosts
-    r"(?:/[^@/?#]*)?(?:\?[^@#]*)?"
-)
-# A port of 65,535 at most; 0 is any free one, which the log names.
-_ADDRESS = re.compile(
-    r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):"
-    r"(?:[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
-)
-_DSN = re.compile(r"\s*\w+\s*=")
-
-_Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-
-
-class DatabaseSettings(BaseModel):
-    """Where messages are stored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: SecretStr | None = None
-    url_file: Path | None = None
-    auto_migrate: bool = True
-    timeout: _Seconds = 300.0
-
-    @field_validator("url")
-    @classmethod
-    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        """A URL, or libpq's own ``key=value`` form; libpq judges the rest.
-
-        A password with a sign that means something in a URL would end up in the host's
-        place, and from there in messages.
-        """
-        text = url.get_secret_value() if url else ""
-        if url and not _DATABASE_URL.fullmatch(text) and not _DSN.match(text):
-            raise ValueError(
-                "should be postgresql://user:password@host:port/database, with the signs "
-                "@ : / ? # [ ] % in the password percent-encoded"
-            )
-        return url
-
-
-class Settings(BaseSettings):
-    """All settings; ``config.example.toml`` documents each with its default."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        env_ignore_empty=True,
-    )
-
-    memory_dir: Path = Path("MEMORY-CONTEXT")
-    settle_time: _Seconds = 1.0
-    rescan_interval: _Seconds = 60.0
-    empty_timeout: _Seconds = 600.0
-    max_export_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
-    max_line_bytes: Annotated[int, Field(ge=1000)] = 64 * 1024 * 1024
-    max_json_depth: Annotated[int, Field(ge=10, le=500)] = 100
-    max_messages: Annotated[int, Field(gt=0)] = 1_000_000
-    parse_timeout: _Seconds = 300.0
-    disk_reserve_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    status_log_max_bytes: Annotated[int, Field(ge=10_000)] = 1_000_000
-    status_log_backups: Annotated[int, Field(ge=0, le=1000)] = 5
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "console", "json"] = "auto"
-    log_file: Path | None = None
-    http_address: str = "127.0.0.1:9467"
-    database: DatabaseSettings = DatabaseSettings()
-
-    @field_validator("http_address")
-    @classmethod
-    def _is_address(cls, text: str) -> str:
-        if text != "off" and not _ADDRESS.fullmatch(text):
-            raise ValueError('should be HOST:PORT, [::1]:PORT or "off"')
-        return text
-
-    @property
-    def http(self) -> tuple[str, int] | None:
-        """Host and port of ``http_address``; None where it is off."""
-        if self.http_address == "off":
-            return None
-        host, _, port = self.http_address.rpartition(":")
-        return host.strip("[]"), int(port)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, which comes as keyword arguments.
-
-        pydantic-settings hands over five sources by these names; two are ours.
-        """
-        return env_settings, init_settings
 
 
 def sources(file: Path | None = None) -> dict[str, str]:
     """Where each setting's value comes from: default, a file, or the environment."""
     path = file or _default_file()
     values = _read(path) if path else {}
-    secret = _secret_file(values)
     found = {}
     for name in setting_names():
         section, _, key = name.rpartition(".")
@@ -154,9 +35,7 @@ def sources(file: Path | None = None) -> dict[str, str]:
         found[name] = f"{path}" if in_file else "default"
         if os.environ.get(variable(name)):
             found[name] = variable(name)
-    if secret:
-        found["database.url"] = str(secret)
-    return found
+    return found | {name: str(secret) for name, secret in secret_files(values).items()}
 
 
 def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -169,9 +48,9 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     values = _read(path) if path else {}
     problems = [*_unknown_variables(), *_unknown_crash_point()]
     try:
-        settings = Settings(**_with_secret(values))
+        settings = Settings(**with_secrets(values))
     except ValidationError as error:
-        problems += _problems(error, path, _secret_file(values))
+        problems += _problems(error, path, secret_files(values))
     except ConfigurationError as error:
         problems.append(str(error))
     except SettingsError:
@@ -199,49 +78,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not valid TOML: {error}") from error
 
 
-def _with_secret(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings with the database's URL from a file of its own, where there is one."""
-    section = values.get("database")
-    if isinstance(section, dict) and {"url", "url_file"} <= section.keys():
-        raise ConfigurationError("[database] has url and url_file; expected one of them")
-    if (file := _secret_file(values)) is None or not isinstance(section or {}, dict):
-        return values
-    return {**values, "database": {**(section or {}), "url": _read_secret(file)}}
-
-
-def _secret_file(values: Mapping[str, Any]) -> Path | None:
-    """The first that applies: environment, systemd credential, settings file."""
-    if os.environ.get(variable("database.url")):
-        return None
-    if named := os.environ.get(variable("database.url_file")):
-        return Path(named)
-    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"), CREDENTIAL)
-    if os.access(credential, os.F_OK):
-        return credential
-    section = values.get("database")
-    named = section.get("url_file") if isinstance(section, dict) else None
-    return Path(named) if isinstance(named, str) else None
-
-
-def _read_secret(file: Path) -> str:
-    """What stands in the file, but for white space around it."""
-    if ":/" in str(file):
-        raise ConfigurationError(
-            f"{variable('database.url_file')}, or url_file in [database]: expected the path of "
-            "a file that has the URL, found a URL"
-        )
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
-        raise ConfigurationError(
-            f"{file}: cannot be read ({why}); expected a file with the database's URL"
-        ) from None
-    if not text:
-        raise ConfigurationError(f"{file}: is empty; expected the database's URL")
-    return text
-
-
 def setting_names() -> list[str]:
     """Every setting as it stands in the file, sections with a dot."""
     names = []
@@ -251,11 +87,6 @@ def setting_names() -> list[str]:
         else:
             names.append(name)
     return names
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting: ``database.url`` is EXPORTD_DATABASE_URL."""
-    return ENV_PREFIX + name.replace(".", "_").upper()
 
 
 def _unknown_variables() -> Iterator[str]:
@@ -278,11 +109,13 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _problems(error: ValidationError, path: Path | None, secret: Path | None) -> Iterator[str]:
+def _problems(
+    error: ValidationError, path: Path | None, secrets: Mapping[str, Path]
+) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         name = ".".join(map(str, problem["loc"]))
-        if name == "database.url" and secret:
-            yield f"{secret}: {_plain(problem['msg'])}"
+        if name in secrets:
+            yield f"{secrets[name]}: {_plain(problem['msg'])}"
             continue
         if problem["type"] == "extra_forbidden":
             if variable(name) in os.environ:

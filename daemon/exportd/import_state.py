@@ -20,7 +20,6 @@ from pathlib import Path
 
 from . import earlier_state
 from .archive import Archive
-from .config import Settings
 from .earlier_state import Log, Part
 from .errors import DiskTrouble, TransientError
 from .folders import Folders
@@ -30,6 +29,7 @@ from .lifecycle import database, held
 from .models import Fate, Report
 from .once import take
 from .render.wording import some
+from .settings import Settings
 from .state_report import Progress, RolledBack, TakenOver, missing, sides, waiting
 from .state_rollback import Rollback
 from .statuslog import StatusLog

@@ -95,6 +95,8 @@ def _decide(
     return Decision(
         export_id=read.attempt.export_id,
         claim_id=read.drop.claim_id,
+        memory_dir=read.drop.memory_dir,
+        name=printable(read.drop.name),
         fate=_fate(placement.plan),
         transcript=transcript,
         hashes=tuple(min(place.hashes) for place in read.places),

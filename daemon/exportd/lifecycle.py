@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TextIO
 
-from .config import Settings
 from .embedded import embedded_server
 from .errors import ConfigurationError, DiskTrouble, FolderInUse
 from .folders import Folders, not_permitted
 from .log import reopen
+from .settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

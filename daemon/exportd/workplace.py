@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import structlog
 
 from .archive import Archive
-from .config import Settings
 from .crash import reach
 from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
@@ -25,6 +24,7 @@ from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
 from .sessions import write_down
+from .settings import Settings
 from .statuslog import StatusLog
 from .store import Store
 from .teller import Teller

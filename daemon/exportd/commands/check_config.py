@@ -9,7 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 from pydantic import SecretStr
 
-from ..config import Settings, setting_names, sources
+from ..config import setting_names, sources
+from ..settings import Settings
 
 
 @click.command("check-config")

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 import click
 
-from ..config import Settings
 from ..errors import UnknownConversation
 from ..folders import Folders
 from ..formats.text import escape, printable
+from ..settings import Settings
 from ..statuslog import StatusLog
 from ..store import Store
 from ..teller import Teller

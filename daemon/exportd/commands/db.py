@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 
 import click
 
-from ..config import Settings
 from ..embedded import binary
 from ..folders import Folders
 from ..lifecycle import Database, database
+from ..settings import Settings
 from ..store import connection_variables
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from ..config import Settings
 from ..folders import Folders
 from ..lifecycle import database
 from ..render.markdown import markdown
+from ..settings import Settings
 from ..store import Store
 from .conversations import named
 

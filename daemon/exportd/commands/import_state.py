@@ -16,12 +16,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from .. import import_state
-from ..config import Settings
 from ..errors import PermanentError
 from ..formats.text import printable
 from ..lifecycle import stop_on_signals
 from ..log import configure
 from ..render.wording import some
+from ..settings import Settings
 from ..state_report import Progress, RolledBack, Side, TakenOver
 
 

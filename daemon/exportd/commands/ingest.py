@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from .. import manifest
-from ..config import Settings
 from ..errors import DiskTrouble, FolderInUse, RefusedRequest
 from ..folders import Folders, is_unfinished, sidecar_of
 from ..formats.text import escape, printable
@@ -21,6 +20,7 @@ from ..intake.sidecar import is_clear
 from ..lifecycle import stop_on_signals
 from ..models import Fate
 from ..once import run_once
+from ..settings import Settings
 from ..watcher import scan
 from ..workplace import workplace
 

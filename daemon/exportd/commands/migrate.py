@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from .. import store
-from ..config import Settings
 from ..folders import Folders
 from ..lifecycle import database
+from ..settings import Settings
 
 
 @click.command("migrate")

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import manifest, reindex
-from ..config import Settings
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
+from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from .conversations import write_sessions
 

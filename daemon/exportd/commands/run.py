@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import click
 
-from ..config import Settings
 from ..lifecycle import stop_on_signals
 from ..models import Report
 from ..once import run_once
+from ..settings import Settings
 from ..workplace import workplace
 
 

@@ -12,7 +12,6 @@ from functools import partial
 import click
 
 from .. import sessions
-from ..config import Settings
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..formats.text import printable
@@ -21,6 +20,7 @@ from ..lifecycle import database
 from ..manifest import Manifest
 from ..render.wording import some
 from ..sessions import Change, Override
+from ..settings import Settings
 from ..store import Store, Transaction
 from ..suggestions import ExportSeen, suggest
 from .conversations import named, write_sessions

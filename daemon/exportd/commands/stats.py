@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from ..config import Settings
 from ..folders import Folders
 from ..lifecycle import database
 from ..render import stats as render
+from ..settings import Settings
 from ..statistics import total
 from ..store import Store
 from .conversations import named

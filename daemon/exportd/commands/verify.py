@@ -22,11 +22,11 @@ from rich.progress import (
 
 from .. import reindex, verify
 from ..checks.facts import Finding, Weight
-from ..config import Settings
 from ..errors import DiskTrouble, ExportdError, RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..render.verification import verification_report
+from ..settings import Settings
 from ..store import Store, discard_staging, sole_staging, staging_url
 
 # What is done sooner needs no progress bar.

@@ -25,7 +25,16 @@ from .facts import read_statistics
 from .migrate import READ_ONLY, migrate, pending, rollback
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
-from .rows import Attempt, Decision, Drop, Gathered, Residence, SessionExport, Shown
+from .rows import (
+    Attempt,
+    Decision,
+    Drop,
+    Gathered,
+    NewAlert,
+    Residence,
+    SessionExport,
+    Shown,
+)
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction
@@ -36,6 +45,7 @@ __all__ = [
     "Decision",
     "Drop",
     "Gathered",
+    "NewAlert",
     "Removed",
     "Residence",
     "SessionExport",

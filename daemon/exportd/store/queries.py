@@ -1,4 +1,4 @@
-"""The named queries of ``sql/queries.sql``, so that SQL stands in SQL files alone."""
+"""The named queries of ``sql/*.sql``, so that SQL stands in SQL files alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
+_FILES = ("queries.sql", "alerts.sql")
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
 
@@ -17,9 +18,10 @@ def query(name: str) -> str:
 
 @cache
 def _all() -> dict[str, str]:
-    text = (files(__package__) / "sql" / "queries.sql").read_text(encoding="utf-8")
-    parts = _NAME.split(text)[1:]
-    return {
-        name: body.strip().removesuffix(";")
-        for name, body in zip(parts[::2], parts[1::2], strict=True)
-    }
+    found: dict[str, str] = {}
+    for name in _FILES:
+        text = (files(__package__) / "sql" / name).read_text(encoding="utf-8")
+        parts = _NAME.split(text)[1:]
+        for key, body in zip(parts[::2], parts[1::2], strict=True):
+            found[key] = body.strip().removesuffix(";")
+    return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from ..identity import Resolution
-from ..models import Anomaly, Fate, Transcript
+from ..models import Anomaly, Fate, Severity, Transcript
 from ..placement import Candidate, Move, Placement, SegmentFact, Slot
 
 
@@ -44,6 +45,20 @@ class Attempt:
     archive_name: str | None
     first_name: str
     outcome: Fate | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    """Something that people are to be told; ``subject`` is what it is about, for equality."""
+
+    kind: str
+    severity: Severity
+    body: str
+    subject: str
+    memory_dir: str
+    conversation_id: str | None = None
+    export_id: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,8 @@ class Decision:
 
     export_id: int
     claim_id: UUID
+    memory_dir: str
+    name: str
     fate: Fate
     transcript: Transcript
     hashes: tuple[str, ...]

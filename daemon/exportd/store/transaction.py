@@ -14,7 +14,7 @@ from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
 from .copy import copy_text
 from .queries import query
-from .rows import Attempt, Drop, Gathered
+from .rows import Attempt, Drop, Gathered, NewAlert
 
 
 class Transaction:
@@ -102,11 +102,14 @@ class Transaction:
         )
         if added:  # not when a kill came between this and the move of the file
             self.alert(
-                "dead_letter",
-                Severity.WARNING,
-                f"{drop.name}: {reason}",
-                subject=str(export_id),
-                export_id=export_id,
+                NewAlert(
+                    "dead_letter",
+                    Severity.WARNING,
+                    f"{drop.name}: {reason}",
+                    subject=str(export_id or drop.claim_id),
+                    memory_dir=drop.memory_dir,
+                    export_id=export_id,
+                )
             )
 
     # -- gather ------------------------------------------------------------------
@@ -228,31 +231,27 @@ class Transaction:
             for message_id, role, kind, tool, content_hash, text, index, in_flight in rows
         )
 
-    def alert(
-        self,
-        kind: str,
-        severity: Severity,
-        body: str,
-        *,
-        subject: str,
-        conversation_id: str | None = None,
-        export_id: int | None = None,
-    ) -> None:
-        """Alerts of one kind about one subject have one fingerprint, for grouping."""
+    def alert(self, alert: NewAlert) -> None:
+        """Of one kind about one subject there is one open alert; it is seen once more then."""
         self.execute(
             "add_alert",
-            fingerprint=_fingerprint(kind, subject),
-            severity=severity.value,
-            title=kind.replace("_", " "),
-            body=body,
-            conversation_id=conversation_id,
-            export_id=export_id,
+            fingerprint=fingerprint(alert.kind, alert.subject),
+            kind=alert.kind,
+            severity=alert.severity.value,
+            body=alert.body,
+            memory_dir=alert.memory_dir,
+            conversation_id=alert.conversation_id,
+            export_id=alert.export_id,
+            details=self.json(alert.details),
         )
 
-    def resolve_alert(self, kind: str, subject: str) -> None:
-        """What was firing is over."""
-        self.execute("resolve_alert", fingerprint=_fingerprint(kind, subject))
+    def resolve_alert(self, kind: str, subject: str, resolution: str) -> None:
+        """What was firing is over, and why."""
+        self.execute(
+            "resolve_alert", fingerprint=fingerprint(kind, subject), resolution=resolution
+        )
 
 
-def _fingerprint(kind: str, subject: str) -> str:
+def fingerprint(kind: str, subject: str) -> str:
+    """What tells an alert from every other one that may be open beside it."""
     return hashlib.sha256(f"{kind}\0{subject}".encode()).hexdigest()

@@ -10,6 +10,7 @@ from psycopg2.extras import Json
 from ..formats.text import printable
 from ..models import Anomaly, Fate, Message, Outcome, Severity, Transcript
 from ..placement import Slot
+from .oddities import About, add_anomaly
 from .rows import Decision, Drop, Residence
 from .transaction import Transaction
 
@@ -194,8 +195,16 @@ def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
         export_id=decision.export_id,
         segment_id=segment_id,
     )
+    about = About(decision.memory_dir, decision.export_id, target.conversation_id, segment_id)
     for anomaly in decision.anomalies:
-        _add_anomaly(tx, anomaly, target.conversation_id, decision.export_id, segment_id)
+        add_anomaly(tx, anomaly, about)
+    if any(message.source_index is not None for message in transcript.messages):
+        tx.execute(
+            "resolve_filled_gaps",
+            conversation_id=target.conversation_id,
+            segment_id=segment_id,
+            name=decision.name,
+        )
     _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
     tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
 
@@ -205,12 +214,10 @@ def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transc
     _finish_export(tx, export_id, transcript, "no message")
     tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.UNCHANGED.value)
     name = printable(drop.name)
-    _add_anomaly(
+    add_anomaly(
         tx,
         Anomaly("empty_export", Severity.INFO, f"{name} is an export without a message"),
-        None,
-        export_id,
-        None,
+        About(drop.memory_dir, export_id),
     )
 
 
@@ -234,35 +241,6 @@ def _finish_export(
             }
         ),
     )
-
-
-def _add_anomaly(
-    tx: Transaction,
-    anomaly: Anomaly,
-    conversation_id: str | None,
-    export_id: int,
-    segment_id: int | None,
-) -> None:
-    """A row; from severity warning on an alert in the same transaction, too."""
-    tx.execute(
-        "add_anomaly",
-        conversation_id=conversation_id,
-        export_id=export_id,
-        segment_id=segment_id,
-        kind=anomaly.kind,
-        severity=anomaly.severity.value,
-        message=anomaly.message,
-        metadata=Json(dict(anomaly.details)),
-    )
-    if anomaly.severity is not Severity.INFO:
-        tx.alert(
-            anomaly.kind,
-            anomaly.severity,
-            anomaly.message,
-            subject=conversation_id or str(export_id),
-            conversation_id=conversation_id,
-            export_id=export_id,
-        )
 
 
 def _message_rows(

@@ -31,15 +31,17 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO exportd_app', current_schema());
     END IF;
     GRANT SELECT, INSERT, UPDATE ON
-        alerts, anomalies, conversation_aliases, conversations, dead_letters,
+        alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
+        conversation_aliases, conversations, dead_letters,
         deduplication_log, drops, export_segments, exports, message_renderings, messages,
         overrides, segments, watermarks
     TO exportd_app;
     -- A conversation that gave all its segments to another one, and what became the content.
-    GRANT DELETE ON conversations, message_renderings TO exportd_app;
+    GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
     GRANT USAGE ON SEQUENCE
-        alerts_alert_id_seq, anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
+        alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
+        anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
         messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
     TO exportd_app;
@@ -346,6 +348,10 @@ SET highest_index = excluded.highest_index, last_updated = CURRENT_TIMESTAMP;
 WITH moved_log AS (
     UPDATE deduplication_log SET conversation_id = %(conversation_id)s
     WHERE segment_id = %(segment_id)s
+), moved_alerts AS (
+    UPDATE alerts SET conversation_id = %(conversation_id)s
+    WHERE conversation_id IS NOT NULL
+      AND export_id IN (SELECT export_id FROM export_segments WHERE segment_id = %(segment_id)s)
 )
 UPDATE anomalies SET conversation_id = %(conversation_id)s
 WHERE segment_id = %(segment_id)s;
@@ -387,14 +393,6 @@ WHERE conversation_aliases.former OR conversation_aliases.reason <> excluded.rea
 INSERT INTO anomalies (conversation_id, export_id, segment_id, kind, severity, message, metadata)
 VALUES (%(conversation_id)s, %(export_id)s, %(segment_id)s, %(kind)s, %(severity)s,
         %(message)s, %(metadata)s);
-
--- add_alert --
-INSERT INTO alerts (fingerprint, severity, title, body, conversation_id, export_id)
-VALUES (%(fingerprint)s, %(severity)s, %(title)s, %(body)s, %(conversation_id)s, %(export_id)s);
-
--- resolve_alert --
-UPDATE alerts SET state = 'resolved'
-WHERE fingerprint = %(fingerprint)s AND state = 'firing';
 
 -- finish_export --
 UPDATE exports

@@ -1,0 +1,333 @@
+-- Alerts from their first cry to their last word. Parameters are %(name)s, always.
+
+-- add_alert --
+-- What is open already is seen once more, and not told again.
+INSERT INTO alerts (fingerprint, kind, severity, title, body, memory_dir, conversation_id,
+                    export_id, details, untold)
+VALUES (%(fingerprint)s, %(kind)s, %(severity)s, replace(%(kind)s, '_', ' '), %(body)s,
+        %(memory_dir)s, %(conversation_id)s, %(export_id)s, %(details)s, 'firing')
+ON CONFLICT (fingerprint) WHERE state <> 'resolved'
+DO UPDATE SET occurrences = alerts.occurrences + 1, last_seen_at = CURRENT_TIMESTAMP,
+              body = EXCLUDED.body;
+
+-- resolve_alert --
+-- What nobody was told of yet is told with its end, in one go.
+UPDATE alerts
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
+    untold = coalesce(untold, 'resolved')
+WHERE fingerprint = %(fingerprint)s AND state <> 'resolved';
+
+-- resolve_filled_gaps --
+-- A gap in which something stands now is over; what is still missing is a gap of its own.
+WITH filled AS (
+    SELECT a.alert_id, (a.details ->> 'to')::bigint - (a.details ->> 'from')::bigint + 1 AS missing,
+           (SELECT count(DISTINCT m.source_index) FROM messages m
+            WHERE m.conversation_id = a.conversation_id AND m.segment_id = %(segment_id)s
+              AND m.source_index BETWEEN (a.details ->> 'from')::bigint
+                                     AND (a.details ->> 'to')::bigint) AS found
+    FROM alerts a
+    WHERE a.kind = 'index_gap' AND a.conversation_id = %(conversation_id)s
+      AND a.state <> 'resolved' AND (a.details ->> 'segment_id')::bigint = %(segment_id)s
+)
+UPDATE alerts a
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, untold = coalesce(a.untold, 'resolved'),
+    resolution = CASE WHEN f.found >= f.missing
+        THEN %(name)s || ' has the missing messages'
+        ELSE %(name)s || ' has ' || f.found || ' of the ' || f.missing
+             || ' missing messages; the rest is told apart' END
+FROM filled f
+WHERE a.alert_id = f.alert_id AND f.found > 0;
+
+-- untold_alerts --
+SELECT alert_id, kind, severity, conversation_id, state, untold, tell_at IS NOT NULL
+FROM alerts
+WHERE untold IS NOT NULL AND memory_dir = %(memory_dir)s
+  AND (tell_at IS NULL OR tell_at <= CURRENT_TIMESTAMP OR state = 'resolved')
+ORDER BY alert_id
+LIMIT 5000
+FOR UPDATE SKIP LOCKED;
+
+-- firing_kinds --
+SELECT DISTINCT kind FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s;
+
+-- silences --
+SELECT kind, conversation_id, until FROM alert_silences WHERE until > CURRENT_TIMESTAMP;
+
+-- deliver --
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT * FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[], %(events)s::text[]);
+
+-- deliver_resolved --
+-- Where it was told that an alert fires, it is told that it is over.
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT DISTINCT d.alert_id, d.channel, 'resolved' FROM alert_deliveries d
+WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
+  AND d.state <> 'told_elsewhere';
+
+-- routed --
+UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
+
+-- close_events --
+-- What does not last is over when it was told.
+UPDATE alerts
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = 'told once'
+WHERE alert_id = ANY(%(alert_ids)s) AND state = 'firing';
+
+-- hold_alerts --
+UPDATE alerts SET tell_at = CURRENT_TIMESTAMP + interval '1 minute'
+WHERE alert_id = ANY(%(alert_ids)s);
+
+-- remind --
+-- What lasts, is acknowledged by nobody, and was told last so long ago.
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT a.alert_id, d.channel, 'reminder'
+FROM alerts a
+JOIN alert_deliveries d USING (alert_id)
+WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
+  AND d.event IN ('firing', 'escalated') AND d.state = 'sent'
+  AND NOT EXISTS (SELECT FROM alert_deliveries l
+                  WHERE l.alert_id = a.alert_id AND l.channel = d.channel
+                    AND l.created_at > CURRENT_TIMESTAMP - %(interval)s::interval);
+
+-- to_escalate --
+SELECT a.alert_id, array_agg(d.channel)
+FROM alerts a
+JOIN alert_deliveries d USING (alert_id)
+WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
+  AND a.memory_dir = %(memory_dir)s
+GROUP BY a.alert_id
+HAVING max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated'))
+       < CURRENT_TIMESTAMP - %(interval)s::interval;
+
+-- waiting_deliveries --
+SELECT count(*), min(d.created_at), max(CASE a.severity WHEN 'critical' THEN 2
+                                        WHEN 'warning' THEN 1 ELSE 0 END), CURRENT_TIMESTAMP
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.channel = %(channel)s AND d.state = 'waiting' AND a.memory_dir = %(memory_dir)s
+  AND NOT (%(no_info)s::bool AND a.severity = 'info');
+
+-- last_messages --
+SELECT created_at FROM alert_messages
+WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s
+  AND created_at > CURRENT_TIMESTAMP - interval '1 hour'
+ORDER BY created_at DESC
+LIMIT 3;
+
+-- take_waiting --
+-- With the message that told of the alert first, in whose thread the rest belongs.
+SELECT d.delivery_id, a.severity, a.kind, a.conversation_id,
+       (SELECT coalesce(m.root_id, m.message_id) FROM alert_deliveries f
+        JOIN alert_messages m USING (message_id)
+        WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.delivery_id < d.delivery_id
+        ORDER BY f.delivery_id LIMIT 1)
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.channel = %(channel)s AND d.state = 'waiting' AND a.memory_dir = %(memory_dir)s
+  AND NOT (%(no_info)s::bool AND a.severity = 'info')
+ORDER BY d.delivery_id
+FOR UPDATE OF d SKIP LOCKED;
+
+-- open_thread --
+-- The thread of a group that still has open alerts.
+SELECT coalesce(m.root_id, m.message_id)
+FROM alert_messages m
+WHERE m.memory_dir = %(memory_dir)s AND m.channel = %(channel)s AND m.group_key = %(group_key)s
+  AND m.state = 'sent' AND m.created_at > CURRENT_TIMESTAMP - interval '7 days'
+  AND EXISTS (SELECT FROM alert_deliveries d JOIN alerts a USING (alert_id)
+              WHERE d.message_id = m.message_id AND a.state <> 'resolved')
+ORDER BY m.created_at DESC
+LIMIT 1;
+
+-- add_message --
+INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id)
+VALUES (%(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s);
+
+-- assign_deliveries --
+UPDATE alert_deliveries SET state = 'assigned', message_id = %(message_id)s
+WHERE delivery_id = ANY(%(delivery_ids)s);
+
+-- lease_message --
+-- Of an attempt whose lease ran out nobody knows how it ended.
+WITH due AS (
+    SELECT message_id, state = 'sending' AS is_unclear
+    FROM alert_messages
+    WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s
+      AND ((state = 'waiting' AND due_at <= CURRENT_TIMESTAMP)
+           OR (state = 'sending' AND lease_until < CURRENT_TIMESTAMP))
+    ORDER BY due_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE alert_messages m
+SET state = 'sending', attempts = m.attempts + 1,
+    unclear_attempts = m.unclear_attempts + due.is_unclear::int,
+    lease_until = CURRENT_TIMESTAMP + %(lease)s::interval
+FROM due
+WHERE m.message_id = due.message_id
+RETURNING m.message_id, m.group_key, m.attempts, m.unclear_attempts,
+          CURRENT_TIMESTAMP - m.created_at,
+          (SELECT r.reference FROM alert_messages r WHERE r.message_id = m.root_id);
+
+-- message_alerts --
+SELECT a.alert_id, a.kind, a.severity, a.body, a.created_at, d.event, a.conversation_id,
+       a.resolution, a.resolved_at, a.occurrences, a.fingerprint
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.message_id = %(message_id)s
+ORDER BY CASE a.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, d.delivery_id
+LIMIT %(most)s;
+
+-- message_kinds --
+SELECT a.kind, count(*)
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.message_id = %(message_id)s
+GROUP BY a.kind;
+
+-- message_sent --
+WITH delivered AS (
+    UPDATE alert_deliveries SET state = 'sent' WHERE message_id = %(message_id)s
+)
+UPDATE alert_messages
+SET state = 'sent', sent_at = CURRENT_TIMESTAMP, reference = %(reference)s::jsonb, error = NULL,
+    lease_until = NULL
+WHERE message_id = %(message_id)s;
+
+-- message_postponed --
+UPDATE alert_messages
+SET state = 'waiting', due_at = CURRENT_TIMESTAMP + %(wait)s::interval, error = %(error)s,
+    unclear_attempts = unclear_attempts + %(unclear)s, lease_until = NULL
+WHERE message_id = %(message_id)s;
+
+-- message_given_up --
+-- Its deliveries wait again, for this channel or another.
+WITH released AS (
+    UPDATE alert_deliveries SET state = 'waiting', message_id = NULL
+    WHERE message_id = %(message_id)s
+)
+UPDATE alert_messages
+SET state = 'given_up', error = %(error)s, lease_until = NULL
+WHERE message_id = %(message_id)s;
+
+-- message_dropped --
+-- Nobody will accept it: it is only in the list of alerts.
+WITH released AS (
+    UPDATE alert_deliveries SET state = 'told_elsewhere' WHERE message_id = %(message_id)s
+)
+UPDATE alert_messages
+SET state = 'given_up', error = %(error)s, lease_until = NULL
+WHERE message_id = %(message_id)s;
+
+-- unfinished_messages --
+SELECT message_id FROM alert_messages
+WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s AND state = 'waiting'
+FOR UPDATE SKIP LOCKED;
+
+-- fail_over --
+-- What one channel cannot tell another one does, unless it does so already.
+WITH moved AS (
+    UPDATE alert_deliveries d
+    SET channel = %(to)s
+    FROM alerts a
+    WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
+      AND d.channel = %(channel)s AND d.state = 'waiting'
+      AND NOT EXISTS (SELECT FROM alert_deliveries o
+                      WHERE o.alert_id = d.alert_id AND o.channel = %(to)s
+                        AND o.event = d.event AND o.state <> 'told_elsewhere')
+    RETURNING d.delivery_id
+)
+UPDATE alert_deliveries d SET state = 'told_elsewhere'
+FROM alerts a
+WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
+  AND d.channel = %(channel)s AND d.state = 'waiting'
+  AND d.delivery_id NOT IN (SELECT delivery_id FROM moved);
+
+-- park_channel --
+INSERT INTO alert_channels (memory_dir, channel, parked_until, reason)
+VALUES (%(memory_dir)s, %(channel)s, CURRENT_TIMESTAMP + %(pause)s::interval, %(reason)s)
+ON CONFLICT (memory_dir, channel)
+DO UPDATE SET parked_until = EXCLUDED.parked_until, reason = EXCLUDED.reason;
+
+-- unpark_channel --
+DELETE FROM alert_channels WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s;
+
+-- parked_channels --
+SELECT channel, parked_until > CURRENT_TIMESTAMP, reason
+FROM alert_channels WHERE memory_dir = %(memory_dir)s;
+
+-- outbox --
+SELECT channel, state, count(*), extract(epoch FROM CURRENT_TIMESTAMP - min(created_at))
+FROM alert_deliveries
+WHERE state IN ('waiting', 'assigned')
+GROUP BY channel, state;
+
+-- list_alerts --
+SELECT alert_id, kind, severity, state, body, conversation_id, created_at, last_seen_at,
+       occurrences, acknowledged_at, acknowledged_by, resolved_at, resolution,
+       tell_at > CURRENT_TIMESTAMP, memory_dir
+FROM alerts
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(alert_ids)s::bigint[] IS NULL OR alert_id = ANY(%(alert_ids)s))
+ORDER BY alert_id DESC
+LIMIT %(most)s;
+
+-- alert_history --
+SELECT d.channel, d.event, d.state, d.created_at, m.sent_at, m.attempts, m.unclear_attempts,
+       m.error
+FROM alert_deliveries d
+LEFT JOIN alert_messages m USING (message_id)
+WHERE d.alert_id = %(alert_id)s
+ORDER BY d.delivery_id;
+
+-- acknowledge --
+UPDATE alerts
+SET state = 'acknowledged', acknowledged_at = CURRENT_TIMESTAMP, acknowledged_by = %(who)s
+WHERE alert_id = ANY(%(alert_ids)s) AND state = 'firing'
+RETURNING alert_id;
+
+-- resolve_by_hand --
+UPDATE alerts
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
+    untold = coalesce(untold, 'resolved')
+WHERE alert_id = ANY(%(alert_ids)s) AND state <> 'resolved'
+RETURNING alert_id;
+
+-- resend --
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT DISTINCT d.alert_id, d.channel,
+       CASE WHEN a.state = 'resolved' AND a.resolution <> 'told once' THEN 'resolved'
+            ELSE 'reminder' END
+FROM alert_deliveries d JOIN alerts a USING (alert_id)
+WHERE d.alert_id = ANY(%(alert_ids)s)
+RETURNING alert_id, channel;
+
+-- add_silence --
+INSERT INTO alert_silences (kind, conversation_id, until, comment, created_by)
+VALUES (%(kind)s, %(conversation_id)s, CURRENT_TIMESTAMP + %(duration)s::interval, %(comment)s, %(who)s)
+RETURNING silence_id, until;
+
+-- list_silences --
+SELECT silence_id, kind, conversation_id, until, comment, created_by
+FROM alert_silences WHERE until > CURRENT_TIMESTAMP ORDER BY silence_id;
+
+-- end_silence --
+UPDATE alert_silences SET until = CURRENT_TIMESTAMP
+WHERE silence_id = %(silence_id)s AND until > CURRENT_TIMESTAMP;
+
+-- spooled --
+-- Whether what a file of the spool tells is in the table already.
+SELECT alert_id FROM alerts
+WHERE fingerprint = %(fingerprint)s AND details ->> 'spool_id' = %(spool_id)s;
+
+-- digest_facts --
+SELECT (SELECT count(*) FROM drops WHERE created_at > %(since)s),
+       (SELECT count(*) FROM drops WHERE created_at > %(since)s AND outcome = 'dead_letter'),
+       (SELECT coalesce(sum(messages_processed), 0) FROM deduplication_log WHERE created_at > %(since)s),
+       (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)
+        FROM deduplication_log WHERE created_at > %(since)s),
+       (SELECT count(*) FROM alerts WHERE state = 'firing' AND memory_dir = %(memory_dir)s),
+       (SELECT max(created_at) FROM drops);
+
+-- had_digest --
+SELECT EXISTS (SELECT FROM alerts WHERE fingerprint = %(fingerprint)s);
