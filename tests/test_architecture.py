@@ -12,7 +12,8 @@ import exportd
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "checks", "errors", "fingerprint", "formats",
-    "identity", "likeness", "models", "placement", "render", "risk", "statistics", "suggestions", "taken",
+    "identity", "likeness", "models", "placement", "render", "risk", "statistics",
+    "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
@@ -102,10 +103,11 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "folders",
-        "health", "import_state", "ingest", "lifecycle", "limits", "log", "metrics", "notify",
-        "once", "pipeline", "progress", "reindex", "relay", "residence", "secret_files",
-        "service", "sessions", "settings", "state_report", "state_rollback", "teller", "verify", "waits", "whereabouts",
-        "workplace",
+        "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
+        "folders", "health", "import_state", "ingest", "lifecycle", "limits", "log", "lookout",
+        "metrics", "notify", "once", "pipeline", "progress", "reindex", "relay",
+        "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
+        "spool_relay", "state_report", "state_rollback", "teller", "verify", "waits",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from exportd.archive import Archive, write_file
+from exportd.archive import Archive
 from exportd.errors import DiskTrouble
-from exportd.folders import Folders
+from exportd.folders import Folders, write_file
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 

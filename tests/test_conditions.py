@@ -19,7 +19,7 @@ def told(url: str) -> list[tuple[object, ...]]:
 
 
 def test_a_condition_is_told_once_and_resolved_when_it_is_over(database_url: str) -> None:
-    conditions = Conditions(Store(database_url), HERE)
+    conditions = conditions_of(Store(database_url), tmp_path)
     for _ in range(3):
         conditions.see("watcher_blind", "exports/ is gone")
         conditions.write()
@@ -50,14 +50,14 @@ def test_a_condition_that_was_over_before_the_database_answered_is_told_all_the_
 def test_what_a_killed_process_left_firing_is_resolved_unless_it_is_still_so(
     database_url: str,
 ) -> None:
-    before = Conditions(Store(database_url), HERE)
+    before = conditions_of(Store(database_url), tmp_path)
     for kind in KINDS:
         before.see(kind, "it was so")
     before.write()
     elsewhere = Conditions(Store(database_url), "/home/ben/MEMORY-CONTEXT")
     elsewhere.see("disk_low", "it is so there")
     elsewhere.write()
-    after = Conditions(Store(database_url), HERE)
+    after = conditions_of(Store(database_url), tmp_path)
     after.see("disk_low", "it is still so")
     after.write()
     firing = rows(database_url, "SELECT body FROM alerts WHERE state = 'firing' ORDER BY 1")
@@ -68,7 +68,7 @@ def test_what_a_killed_process_left_firing_is_resolved_unless_it_is_still_so(
 
 
 def test_a_condition_that_comes_back_is_told_again(database_url: str) -> None:
-    conditions = Conditions(Store(database_url), HERE)
+    conditions = conditions_of(Store(database_url), tmp_path)
     for trouble in ("first", None, "second"):
         conditions.see("disk_low", trouble)
         conditions.write()

@@ -24,6 +24,7 @@ from .folders import (
     fsync_directory,
     sidecar_of,
     with_suffix_before_extension,
+    write_file,
 )
 from .formats.text import printable
 
@@ -184,22 +185,6 @@ def _line(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
     except FileNotFoundError:
         return None
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a temporary one, made durable, then renamed."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        reach("tell.written")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_directory(path.parent)
 
 
 def _with_end(name: str, end: str) -> str:

@@ -1,7 +1,7 @@
 """What is wrong with the surroundings: told when it begins, and when it is over.
 
-A condition is an alert that the world fires, not a file. It is written into the table
-``alerts`` as soon as the database answers, be that when it is over.
+A condition is an alert that the world fires, not a file. It is written into the outbox, or
+into the spool while the database does not answer.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import structlog
 
 from .alerts.rules import RULES
 from .errors import TransientError
+from .spool import Spool, Spooled
 from .store import NewAlert, Store
 
 log = structlog.get_logger()
 
-# What is watched here; ``alerts.rules`` says how bad each is.
+# What is looked for; ``alerts.rules`` says how bad each is.
 KINDS = (
     "database_unreachable", "watcher_blind", "archive_absent", "disk_low", "files_waiting",
     "no_export",
@@ -31,13 +32,19 @@ class _Condition:
     since: datetime
     is_written: bool = False
     is_over: bool = False
+    spool_id: str | None = None
+
+    @property
+    def body(self) -> str:
+        return f"{self.reason} (since {self.since:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 class Conditions:
     """The conditions of one memory folder; at most one of each kind waits to be written."""
 
-    def __init__(self, store: Store, memory_dir: str) -> None:
+    def __init__(self, store: Store, spool: Spool, memory_dir: str) -> None:
         self._store = store
+        self._spool = spool
         self._memory_dir = memory_dir
         self._found: dict[str, _Condition] = {}
         self._is_new = True
@@ -60,8 +67,8 @@ class Conditions:
             known.is_over = True
             log.info("condition.over", kind=kind)
 
-    def write(self) -> None:
-        """Put what is new into the database; what cannot be written waits for the next call.
+    def write(self) -> bool:
+        """Put what is new into the outbox, or else into the spool; whether all is written.
 
         What an earlier process left firing, and is not wrong now, is over.
         """
@@ -75,20 +82,34 @@ class Conditions:
                     self._write(kind, found)
         except TransientError as error:
             log.debug("condition.deferred", reason=str(error))
+            self.keep()
+            return False
+        return True
+
+    def keep(self) -> None:
+        """Put what is not written into the spool: the database is known to be away."""
+        for kind, found in self._found.items():
+            if found.is_written:
+                continue
+            entry = Spooled(kind, found.body, found.since.isoformat())
+            try:
+                self._spool.add(entry)
+            except OSError as error:
+                log.warning("spool.failed", kind=kind, reason=error.strerror)
+                continue  # tried again at the next look
+            found.is_written, found.spool_id = True, entry.spool_id
 
     def _write(self, kind: str, found: _Condition) -> None:
         if not found.is_written:
-            body = f"{found.reason} (since {found.since:%Y-%m-%d %H:%M:%S} UTC)"
-            self._store.run(
-                lambda tx: tx.alert(
-                    NewAlert(
-                        kind, RULES[kind].severity, body, self._memory_dir, self._memory_dir
-                    )
-                )
+            alert = NewAlert(
+                kind, RULES[kind].severity, found.body, self._memory_dir, self._memory_dir
             )
+            self._store.run(lambda tx: tx.alert(alert))
             found.is_written = True
         if found.is_over:
-            self._resolve(kind)
+            now = datetime.now(UTC).isoformat()
+            if found.spool_id is None or not self._spool.end(found.spool_id, now):
+                self._resolve(kind)
             del self._found[kind]
 
     def _resolve(self, kind: str) -> None:

@@ -59,6 +59,15 @@ POINTS = {
     "tell.marked": "the session files are marked as written",
     "tell.rotated": "the status log was rotated",
     "tell.logged": "the status log has the report",
+    "relay.routed": "it is written on which channels new alerts are told, not committed",
+    "relay.composed": "messages are made of alerts",
+    "relay.leased": "a message is ours to send",
+    "relay.sending": "a message is about to be sent",
+    "relay.sent": "the channel accepted a message, which is not noted",
+    "relay.noted": "what became of a message is noted",
+    "relay.parked": "a channel refuses, which is not committed",
+    "relay.spool_sending": "without the database: a message is about to be sent",
+    "relay.spooled": "the outbox has an alert of the spool, whose file is still there",
 }
 
 

@@ -7,10 +7,12 @@ import os
 import pwd
 import stat
 import tempfile
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .crash import reach
 from .errors import ConfigurationError, DiskTrouble, NotPermitted
 from .formats.text import printable
 
@@ -59,6 +61,10 @@ class Folders:
     def inflight(self) -> Path:
         return self.state / "inflight"
 
+    @property
+    def spool(self) -> Path:
+        return self.state / "spool"
+
     def relative(self, path: Path) -> str:
         """``path`` as it is shown to people: from the memory folder on."""
         return str(path.relative_to(self.memory))
@@ -72,7 +78,7 @@ class Folders:
             self.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (
                 self.exports, self.state, self.archive, self.failed, self.sessions,
-                self.inflight,
+                self.inflight, self.spool,
             ):  # fmt: skip
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -192,6 +198,22 @@ def with_suffix_before_extension(name: str, suffix: str) -> str:
     tail = f".{suffix}{dot}{extension}"
     room = 255 - len(os.fsencode(tail))
     return os.fsdecode(os.fsencode(stem)[: max(room, 0)]) + tail
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a temporary one, made durable, then renamed."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        reach("tell.written")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
 
 
 def fsync_directory(folder: Path) -> None:

@@ -10,15 +10,14 @@ from http import HTTPStatus
 
 import structlog
 
-from .conditions import Conditions
 from .errors import DatabaseUnavailable, TransientError
-from .folders import low_space
-from .formats.text import escape
 from .health import Answer, Health, told
+from .lookout import Lookout
 from .metrics import Metrics
 from .models import Report, is_deferred
 from .notify import Notifier, notify
 from .progress import Progress
+from .relay_thread import RelayThread
 from .waits import Waits, growing
 from .watcher import Watcher
 from .workplace import Workplace
@@ -29,12 +28,14 @@ log = structlog.get_logger()
 TELL_EVERY_S = 5.0
 
 # How often the surroundings are looked at, and how long the database may be away unnoticed.
-LOOK_EVERY_S = 1.0
 PING_EVERY_S = 10.0
 UNREACHABLE_S = 60.0
 
 # The watcher's thread moves twice a second; a scan of a large folder takes it longer.
 WATCHER_S = 60.0
+
+# The relay waits for a channel, then for the database.
+RELAY_S = 180.0
 
 
 class Service:
@@ -45,17 +46,20 @@ class Service:
         self._stopping = place.stopping
         self._waits = Waits()
         self._told_deferred: dict[str, set[str]] = {}
-        self._conditions = Conditions(place.store, escape(str(place.folders.memory)))
         self._watcher = Watcher(
             place.folders.exports, place.settling, place.settings.rescan_interval
         )
-        self._looked_at = self._pinged_at = 0.0
+        self._lookout = Lookout(place, self._watcher)
+        self._conditions = self._lookout.conditions
+        self._relay = RelayThread(place.relay(), self._stopping)
+        self._pinged_at = 0.0
         self._is_prepared = False
         settings = place.settings
         self._progress = Progress(
             watcher=WATCHER_S,
             # Nothing in between beats: one file is read, stored, and told of.
             worker=settings.parse_timeout + 2 * settings.database.timeout + WATCHER_S,
+            relay=RELAY_S,
         )
         self._metrics = Metrics(place.folders, self._watcher, place.store)
         self._health = Health(
@@ -74,6 +78,7 @@ class Service:
         try:
             log.info("service.started", memory_dir=str(self._place.folders.memory))
             self._health.start()
+            self._relay.start()
             self._watcher.scanned.wait(WATCHER_S)
             notify(READY="1", STATUS="waits for PostgreSQL")
             self._notifier.start()
@@ -88,6 +93,7 @@ class Service:
             self._watcher.stop()
             self._place.teller.tell()
             self._place.store.close()
+            self._relay.stop()
             self._notifier.stop()
             self._health.stop()
         log.info("service.stopped")
@@ -100,6 +106,7 @@ class Service:
     def _hanging(self) -> list[str]:
         """Which part has made no progress for longer than it may take."""
         self._progress.beat_at("watcher", self._watcher.beat_at)
+        self._progress.beat_at("relay", self._relay.beat_at)
         return self._progress.hanging()
 
     def _not_ready(self) -> list[str]:
@@ -149,10 +156,10 @@ class Service:
         """What is wrong with the surroundings, told to the database while it answers."""
         now = time.monotonic()
         self._progress.beat("worker")
-        if now >= self._looked_at + LOOK_EVERY_S:
-            self._looked_at = now
-            self._see()
-            self._conditions.write()
+        self._lookout.look(now)
+        self._conditions.write()
+        if self._lookout.look_at_the_days(now):
+            self._relay.wake()
         if now >= self._pinged_at + PING_EVERY_S:
             self._pinged_at = now
             self._look_for_database()
@@ -165,13 +172,6 @@ class Service:
             if not self._place.answers():
                 self._wait_for_database(self._proceed)
                 self._watcher.rescan()
-
-    def _see(self) -> None:
-        place = self._place
-        self._conditions.see("watcher_blind", self._watcher.trouble)
-        self._conditions.see("archive_absent", place.archive.trouble())
-        reserve = place.settings.disk_reserve_bytes
-        self._conditions.see("disk_low", low_space(place.folders, reserve))
 
     def _try_again(self) -> None:
         """What was deferred: files in flight, and such that could not be claimed."""
@@ -206,6 +206,7 @@ class Service:
     def _note(self, report: Report) -> None:
         """For the status log; what waits is told once, however often it is tried."""
         self._metrics.note(report)
+        self._relay.wake()
         if not is_deferred(report):
             self._waits.start_short()
             self._told_deferred.pop(report.name, None)
@@ -219,7 +220,8 @@ class Service:
         since = time.monotonic()
         for wait_s in growing():
             self._progress.beat("worker")
-            self._see()
+            self._lookout.look(time.monotonic())
+            self._conditions.keep()
             try:
                 ready()
             except TransientError as error:

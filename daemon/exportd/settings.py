@@ -84,6 +84,11 @@ class AlertSettings(Section):
     low_deduplication: Annotated[float, Field(ge=0, le=1)] = 0.5
     disabled: str = ""
 
+    @property
+    def digest_at(self) -> time | None:
+        """When the summary of the day is told, in local time; None for never."""
+        return time.fromisoformat(self.digest_time) if self.digest_time else None
+
     @field_validator("disabled")
     @classmethod
     def _are_rules(cls, text: str) -> str:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from .archive import write_file
 from .crash import reach
 from .errors import TransientError
-from .folders import Folders
+from .folders import Folders, write_file
 from .formats.text import escape
 from .models import Report
 from .render.markdown import markdown

@@ -4,18 +4,22 @@ place that constructs things.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 
+from .alerts.routing import QuietHours
 from .archive import Archive
+from .channels import connected
 from .crash import reach
 from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats import FORMATS
-from .formats.text import escape, unescape
+from .formats.text import escape, printable, unescape
 from .intake import Intake
 from .intake.files import has_writer
 from .lifecycle import Database, database, held
@@ -23,8 +27,10 @@ from .limits import Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
+from .relay import Policy, Relay
 from .sessions import write_down
-from .settings import Settings
+from .settings import Settings, hours, names
+from .spool import Spool
 from .statuslog import StatusLog
 from .store import Store
 from .teller import Teller
@@ -32,6 +38,9 @@ from .watcher import scan
 from .watcher.settling import Settling
 
 log = structlog.get_logger()
+
+# The relay asks for little at a time.
+RELAY_TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -81,6 +90,7 @@ class Workplace:
             folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
         )
         self.teller = Teller(folders, self.store, status_log)
+        self.spool = Spool(folders.spool)
         self.settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
 
     def prepare(self) -> None:
@@ -102,6 +112,25 @@ class Workplace:
         if outdated := self.store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):
             log.warning("store.outdated", exports=outdated, run="exportd reindex")
         self.teller.take_up()
+
+    def relay(self) -> Relay:
+        """What tells people of alerts, with a connection of its own."""
+        alerts, url = self.settings.alerts, self._database.url
+        quiet = hours(alerts.quiet_hours)
+        return Relay(
+            Store(url, min(self.settings.database.timeout, RELAY_TIMEOUT_S), self.stopping),
+            self.spool,
+            escape(str(self.folders.memory)),
+            f"{socket.gethostname()}:{printable(escape(str(self.folders.memory)))}",
+            connected(self.settings),
+            Policy(
+                timedelta(seconds=alerts.group_wait),
+                timedelta(seconds=alerts.repeat_interval),
+                timedelta(seconds=alerts.escalate_after),
+                QuietHours(*quiet) if quiet else None,
+                frozenset(names(alerts.disabled)),
+            ),
+        )
 
     def _migrate(self) -> None:
         if self.settings.database.auto_migrate:

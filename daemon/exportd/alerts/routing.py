@@ -72,8 +72,10 @@ class Draft:
     root: str | None
 
 
-def channels(severity: Severity, routes: Iterable[Route]) -> tuple[str, ...]:
+def channels(rule: Rule | None, severity: Severity, routes: Iterable[Route]) -> tuple[str, ...]:
     """The channels that are told of an alert at once."""
+    if rule is not None and rule.everywhere:
+        return tuple(route.channel for route in routes if route.least is not None)
     return tuple(route.channel for route in routes if route.takes(severity))
 
 
@@ -84,13 +86,15 @@ def next_channel(told: Iterable[str], routes: Iterable[Route]) -> str | None:
 
 
 def is_held(
-    rule: Rule,
+    rule: Rule | None,
     conversation_id: str | None,
     firing: Iterable[str],
     silences: Iterable[Silence],
     now: datetime,
 ) -> bool:
     """Whether nobody is told for now: it is silenced, or another alert explains it."""
+    if rule is None:
+        return False
     explained = bool(set(rule.after) & set(firing))
     return explained or any(s.covers(rule.kind, conversation_id, now) for s in silences)
 

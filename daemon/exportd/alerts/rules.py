@@ -19,6 +19,7 @@ class Rule:
     """``lasts``: it goes on until it is resolved, and is repeated; else it is told once.
 
     ``after`` names kinds that explain it: while one of these fires, it is not told.
+    ``everywhere``: every channel tells it, whatever its threshold.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Rule:
     todo: str
     lasts: bool = False
     after: tuple[str, ...] = ()
+    everywhere: bool = False
 
 
 _SURROUNDINGS = ("database_unreachable", "archive_absent", "disk_low", "watcher_blind")
@@ -160,6 +162,8 @@ RULES: dict[str, Rule] = {
         Rule("new_conversation", Severity.INFO, "A new conversation", ""),
         Rule("large_export", Severity.INFO, "A large export", ""),
         Rule("time_gap", Severity.INFO, "A long time between exports", "Export every week."),
-        Rule("daily_summary", Severity.INFO, "What happened since yesterday", ""),
+        Rule(
+            "daily_summary", Severity.INFO, "What happened since yesterday", "", everywhere=True
+        ),
     )
 }

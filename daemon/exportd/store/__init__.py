@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
 from .migrate import READ_ONLY, migrate, pending, rollback
+from .outbox import Leased, Outbox, Untold
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
@@ -37,7 +39,7 @@ from .rows import (
 )
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
-from .transaction import Transaction
+from .transaction import Transaction, fingerprint
 from .writing import describe, finish_empty, relocate, write
 
 __all__ = [
@@ -45,7 +47,9 @@ __all__ = [
     "Decision",
     "Drop",
     "Gathered",
+    "Leased",
     "NewAlert",
+    "Outbox",
     "Removed",
     "Residence",
     "SessionExport",
@@ -53,9 +57,11 @@ __all__ = [
     "Shown",
     "Store",
     "Transaction",
+    "Untold",
     "connection_variables",
     "describe",
     "discard_staging",
+    "fingerprint",
     "migrate",
     "pending",
     "prepare_staging",
@@ -264,6 +270,21 @@ class Store:
     def total_messages(self) -> int:
         """All unique messages in storage."""
         return int(self._fetch("total_messages")[0][0])
+
+    def knows_alert(self, fingerprint: str) -> bool:
+        """Whether there is, or was, an alert of this fingerprint."""
+        return bool(self._fetch("had_digest", fingerprint=fingerprint)[0][0])
+
+    def digest_facts(self, memory_dir: str, since: datetime) -> tuple[int, ...]:
+        """Since then: exports, dead letters, messages seen, of these new; alerts firing now."""
+        return tuple(
+            map(int, self._fetch("digest_facts", memory_dir=memory_dir, since=since)[0])
+        )
+
+    def last_drop(self, memory_dir: str) -> datetime | None:
+        """When the last file came."""
+        found: datetime | None = self._fetch("last_drop", memory_dir=memory_dir)[0][0]
+        return found
 
     def untold(self, memory_dir: str) -> list[str]:
         """Conversations whose session file a crash may have left behind; gone ones, too."""

@@ -18,7 +18,8 @@ from ..alerts.notice import Event, Told
 from ..alerts.routing import Draft, Silence, Waiting, group_key
 from ..alerts.rules import RULES
 from ..models import Severity
-from .transaction import Transaction
+from .rows import NewAlert
+from .transaction import Transaction, fingerprint
 
 # So many alerts of a message are told in full, the others by number.
 MOST_TOLD = 10
@@ -126,6 +127,14 @@ class Outbox:
         rows = self._tx.rows("to_escalate", interval=interval, **self._where)
         return [(alert_id, list(channels)) for alert_id, channels in rows]
 
+    def cry(self, alert: NewAlert) -> None:
+        """One more alert, in the same transaction."""
+        self._tx.alert(alert)
+
+    def resolve(self, kind: str, subject: str, resolution: str) -> None:
+        """What was firing is over, and why."""
+        self._tx.resolve_alert(kind, subject, resolution)
+
     # -- in which message -------------------------------------------------------------
 
     def backlog(self, channel: str, *, no_info: bool) -> Backlog | None:
@@ -230,6 +239,39 @@ class Outbox:
         """Channels that refused: whether their pause still lasts, and why."""
         rows = self._tx.rows("parked_channels", **self._where)
         return {channel: (lasts, reason) for channel, lasts, reason in rows}
+
+    # -- what was told without the database -------------------------------------------
+
+    def spooled(self, spool_id: str) -> int | None:
+        """The alert that an entry of the spool became already."""
+        rows = self._tx.rows("spooled", spool_id=spool_id, **self._where)
+        return int(rows[0][0]) if rows else None
+
+    def take_in(self, alert: NewAlert, since: datetime) -> int:
+        """An alert from the spool; the one that is open of its kind, where there is one."""
+        self._tx.alert(alert)
+        return int(
+            self._tx.rows(
+                "took_in",
+                fingerprint=fingerprint(alert.kind, alert.subject),
+                since=since,
+                spool_id=alert.details["spool_id"],
+            )[0][0]
+        )
+
+    def was_told(
+        self, alert_id: int, channel: str, reference: Mapping[str, str], *, is_sure: bool
+    ) -> None:
+        """A message that was sent without the outbox; where unsure, it is sent once more."""
+        self._tx.execute(
+            "add_told_message",
+            message_id=uuid4(),
+            channel=channel,
+            alert_id=alert_id,
+            reference=Json(dict(reference)),
+            is_sure=is_sure,
+            **self._where,
+        )
 
 
 def _told(

@@ -316,9 +316,32 @@ UPDATE alert_silences SET until = CURRENT_TIMESTAMP
 WHERE silence_id = %(silence_id)s AND until > CURRENT_TIMESTAMP;
 
 -- spooled --
--- Whether what a file of the spool tells is in the table already.
+-- The alert that a file of the spool became.
 SELECT alert_id FROM alerts
-WHERE fingerprint = %(fingerprint)s AND details ->> 'spool_id' = %(spool_id)s;
+WHERE memory_dir = %(memory_dir)s AND details ->> 'spool_id' = %(spool_id)s;
+
+-- took_in --
+UPDATE alerts
+SET created_at = least(created_at, %(since)s::timestamptz),
+    details = coalesce(details, '{}') || jsonb_build_object('spool_id', %(spool_id)s::text)
+WHERE fingerprint = %(fingerprint)s AND state <> 'resolved'
+RETURNING alert_id;
+
+-- add_told_message --
+WITH message AS (
+    INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, state, attempts,
+                                unclear_attempts, reference, sent_at)
+    SELECT %(message_id)s, %(memory_dir)s, %(channel)s, a.kind,
+           CASE WHEN %(is_sure)s::bool THEN 'sent' ELSE 'waiting' END, 1,
+           CASE WHEN %(is_sure)s::bool THEN 0 ELSE 1 END, %(reference)s::jsonb,
+           CASE WHEN %(is_sure)s::bool THEN CURRENT_TIMESTAMP END
+    FROM alerts a WHERE a.alert_id = %(alert_id)s
+    RETURNING message_id
+)
+INSERT INTO alert_deliveries (alert_id, channel, event, state, message_id)
+SELECT %(alert_id)s, %(channel)s, 'firing',
+       CASE WHEN %(is_sure)s::bool THEN 'sent' ELSE 'assigned' END, message_id
+FROM message;
 
 -- digest_facts --
 SELECT (SELECT count(*) FROM drops WHERE created_at > %(since)s),
@@ -326,8 +349,10 @@ SELECT (SELECT count(*) FROM drops WHERE created_at > %(since)s),
        (SELECT coalesce(sum(messages_processed), 0) FROM deduplication_log WHERE created_at > %(since)s),
        (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)
         FROM deduplication_log WHERE created_at > %(since)s),
-       (SELECT count(*) FROM alerts WHERE state = 'firing' AND memory_dir = %(memory_dir)s),
-       (SELECT max(created_at) FROM drops);
+       (SELECT count(*) FROM alerts WHERE state = 'firing' AND memory_dir = %(memory_dir)s);
+
+-- last_drop --
+SELECT max(created_at) FROM drops WHERE memory_dir = %(memory_dir)s;
 
 -- had_digest --
 SELECT EXISTS (SELECT FROM alerts WHERE fingerprint = %(fingerprint)s);

@@ -1,0 +1,59 @@
+"""The ways to reach people: Slack, mail, and a webhook for everything else.
+
+Each is a module with a class that sends a notice (``alerts.notice.Channel``) and is told here.
+"""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from ..alerts.notice import Channel
+from ..models import Severity
+from ..settings import MailSettings, Settings, SlackSettings, WebhookSettings, names
+
+
+def connected(settings: Settings) -> dict[str, tuple[Channel, Severity | None]]:
+    """The channels that are set, each with the least severity that it is told of, in order.
+
+    A module is loaded where its channel is set: slack_sdk alone takes a tenth of a second.
+    """
+    found: dict[str, tuple[Channel, Severity | None]] = {}
+    slack, mail, webhook = settings.slack, settings.mail, settings.webhook
+    if slack.token or slack.webhook_url:
+        found["slack"] = _slack(slack), slack.least
+    if mail.host:
+        found["mail"] = _mail(mail), mail.least
+    if webhook.url:
+        found["webhook"] = _webhook(webhook, webhook.url), webhook.least
+    return found
+
+
+def _slack(slack: SlackSettings) -> Channel:
+    from .slack import SlackBot, SlackWebhook  # noqa: PLC0415
+
+    if slack.webhook_url:
+        return SlackWebhook(slack.webhook_url.get_secret_value())
+    token = slack.token.get_secret_value() if slack.token else ""
+    return SlackBot(token, slack.channel)
+
+
+def _mail(mail: MailSettings) -> Channel:
+    from .email import Mail  # noqa: PLC0415
+
+    return Mail(
+        mail.host,
+        mail.port,
+        mail.security,
+        mail.user or None,
+        mail.password.get_secret_value() if mail.password else None,
+        mail.sender,
+        names(mail.recipients),
+        ca_file=mail.ca_file,
+    )
+
+
+def _webhook(webhook: WebhookSettings, url: SecretStr) -> Channel:
+    from .webhook import Webhook  # noqa: PLC0415
+
+    token = webhook.token.get_secret_value() if webhook.token else None
+    return Webhook(url.get_secret_value(), token=token)

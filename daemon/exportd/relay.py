@@ -1,0 +1,299 @@
+"""From the outbox to people: the story of an alert after it was written (DESIGN 6).
+
+An alert is routed to the channels that its severity reaches, put into a message with what
+belongs to it, and sent under a lease. A kill at any step loses none: what was leased and not
+noted is sent again, and says that it may be a repeat. While the database is away the spool
+is told instead.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import structlog
+
+from .alerts import routing
+from .alerts.notice import (
+    Channel,
+    ChannelRefuses,
+    Event,
+    MessageRefused,
+    Notice,
+    NotNow,
+    NotSent,
+    Unclear,
+)
+from .alerts.routing import QuietHours, Route
+from .alerts.rules import RULES
+from .crash import reach
+from .errors import TransientError
+from .models import Severity
+from .spool import Spool
+from .spool_relay import SpoolRelay
+from .store import Leased, NewAlert, Outbox, Store, Untold
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+
+LEASE = timedelta(minutes=2)
+PAUSE = timedelta(hours=1)  # of a channel that refuses
+# After so long without success an alert is told by another channel, if there is one.
+PATIENCE = timedelta(minutes=3)
+IDLE_S, BUSY_S = 5.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings of ``[alerts]`` that the relay goes by."""
+
+    group_wait: timedelta
+    repeat_interval: timedelta
+    escalate_after: timedelta
+    quiet: QuietHours | None = None
+    disabled: frozenset[str] = frozenset()
+
+
+class Relay:
+    """Tells people what the outbox of one memory folder holds; ``run`` is its thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        memory_dir: str,
+        place: str,
+        channels: Mapping[str, tuple[Channel, Severity | None]],
+        policy: Policy,
+    ) -> None:
+        self.outcomes: Counter[tuple[str, str]] = Counter()  # sends by channel and outcome
+        self.refusals: dict[str, str] = {}  # channels that refuse, and why
+        self._store = store
+        self._memory_dir = memory_dir
+        self._place = place
+        self._channels = {name: channel for name, (channel, _) in channels.items()}
+        self._routes = [Route(name, least) for name, (_, least) in channels.items()]
+        self._policy = policy
+        self._spooled = SpoolRelay(
+            spool, memory_dir, place, self._channels, self._routes, self.outcomes
+        )
+        self._awake = threading.Event()
+
+    def wake(self) -> None:
+        """Something was written into the outbox."""
+        self._awake.set()
+
+    def wait(self, seconds: float) -> None:
+        """Until something is written, or so long."""
+        self._awake.wait(seconds)
+        self._awake.clear()
+
+    def start(self) -> None:
+        """A channel may have been mended since it refused: it is tried anew."""
+
+        def work(outbox: Outbox) -> None:
+            for channel in self._channels:
+                self._accepts(outbox, channel)
+
+        self._within(work)
+
+    def turn(self) -> float:
+        """Do what is due now; returns after how many seconds more may be, or is."""
+        try:
+            self._spooled.take_in(self._within)
+            self._within(self._route)
+            is_waiting = [self._serve(channel) for channel in self._channels]
+        except TransientError as error:
+            log.debug("relay.deferred", reason=str(error))
+            self._spooled.tell()
+            return BUSY_S
+        return BUSY_S if any(is_waiting) else IDLE_S
+
+    # -- who is told ------------------------------------------------------------------
+
+    def _route(self, outbox: Outbox) -> None:
+        """Every new alert, and every end of one, to the channels that are to tell it."""
+        untold = outbox.untold()
+        if untold:
+            now, firing = datetime.now(UTC), outbox.firing_kinds()
+            silences = outbox.silences()
+            held = {
+                one.alert_id
+                for one in untold
+                if routing.is_held(
+                    RULES.get(one.kind), one.conversation_id, firing, silences, now
+                )
+            }
+            outbox.hold(
+                [one.alert_id for one in untold if one.alert_id in held and not one.is_over]
+            )
+            self._deliver(outbox, [one for one in untold if not self._is_moot(one, held)])
+            done = [one for one in untold if one.alert_id not in held or one.is_over]
+            outbox.routed(
+                [one.alert_id for one in done],
+                [
+                    one.alert_id
+                    for one in done
+                    if one.kind in RULES and not RULES[one.kind].lasts
+                ],
+            )
+        outbox.remind(self._policy.repeat_interval)
+        for alert_id, told in outbox.to_escalate(self._policy.escalate_after):
+            if (channel := routing.next_channel(told, self._routes)) is not None:
+                outbox.deliver([(alert_id, channel, Event.ESCALATED)])
+        reach("relay.routed")
+
+    def _is_moot(self, one: Untold, held: set[int]) -> bool:
+        """Whether nobody is to hear of it: held, over while it was held, or switched off."""
+        is_late = one.is_over and one.was_held and one.event is Event.FIRING
+        return one.alert_id in held or is_late or one.kind in self._policy.disabled
+
+    def _deliver(self, outbox: Outbox, alerts: Sequence[Untold]) -> None:
+        outbox.deliver(
+            (one.alert_id, channel, Event.FIRING)
+            for one in alerts
+            if one.event is Event.FIRING
+            for channel in routing.channels(RULES.get(one.kind), one.severity, self._routes)
+        )
+        outbox.deliver_end([one.alert_id for one in alerts if one.event is Event.RESOLVED])
+
+    # -- in which message -------------------------------------------------------------
+
+    def _serve(self, channel: str) -> bool:
+        """Make the messages that are due, and send them; whether more waits."""
+        if self._within(lambda outbox: self._is_parked(outbox, channel)):
+            return False
+        is_waiting = self._within(lambda outbox: self._compose(outbox, channel))
+        reach("relay.composed")
+        while leased := self._within(lambda outbox: outbox.lease(channel, LEASE)):
+            reach("relay.leased")
+            self._send(channel, leased)
+        return is_waiting
+
+    def _is_parked(self, outbox: Outbox, channel: str) -> bool:
+        """A channel that refuses gets nothing; what waits for it goes to another one."""
+        parked = outbox.parked()
+        self.refusals = {name: reason for name, (_, reason) in parked.items()}
+        if channel not in parked or not parked[channel][0]:
+            return False
+        if other := self._other(channel, parked):
+            outbox.fail_over(channel, other)
+        return True
+
+    def _other(self, channel: str, parked: Mapping[str, object]) -> str | None:
+        return next((n for n in self._channels if n != channel and n not in parked), None)
+
+    def _compose(self, outbox: Outbox, channel: str) -> bool:
+        quiet = self._policy.quiet
+        no_info = quiet is not None and quiet.covers(datetime.now().astimezone())
+        backlog = outbox.backlog(channel, no_info=no_info)
+        if backlog is None:
+            return False
+        due = routing.may_tell_at(
+            backlog.sent, backlog.oldest, backlog.worst, self._policy.group_wait
+        )
+        if due > backlog.now:
+            return True
+        recent = sum(moment > backlog.now - routing.WINDOW for moment in backlog.sent)
+        waiting = outbox.take_waiting(channel, no_info=no_info)
+        for draft in routing.drafts(waiting, recent):
+            outbox.compose(channel, draft)
+        return False
+
+    # -- sent -------------------------------------------------------------------------
+
+    def _send(self, channel: str, leased: Leased) -> None:
+        """One attempt; whatever comes of it is noted, and if the note is lost, repeated."""
+        told, more = self._within(lambda outbox: outbox.told(leased.message_id))
+        notice = Notice(
+            str(leased.message_id),
+            leased.group_key,
+            self._place,
+            told,
+            routing.titles(more, RULES),
+            leased.thread,
+            is_repeat_possible=leased.unclear_attempts > 0,
+        )
+        reach("relay.sending")
+        outcome = "sent"
+        try:
+            sent = self._channels[channel].send(notice)
+        except NotSent as error:
+            outcome = type(error).__name__
+            self._failed(channel, leased, error)
+        else:
+            reach("relay.sent")
+            self._within(lambda outbox: outbox.sent(leased.message_id, sent.reference))
+            if channel in self.refusals:
+                self._within(lambda outbox: self._accepts(outbox, channel))
+            log.info("alert.sent", channel=channel, alerts=notice.count)
+        reach("relay.noted")
+        self.outcomes[channel, outcome] += 1
+
+    def _failed(self, channel: str, leased: Leased, error: NotSent) -> None:
+        log.warning(
+            "alert.not_sent",
+            channel=channel,
+            kind=type(error).__name__,
+            reason=str(error),
+            attempt=leased.attempts,
+        )
+
+        def work(outbox: Outbox) -> None:
+            if isinstance(error, ChannelRefuses):
+                outbox.give_up(leased.message_id, str(error))
+                self._refuses(outbox, channel, str(error))
+            elif isinstance(error, MessageRefused) or leased.age > PATIENCE:
+                self._elsewhere(outbox, channel, leased, error)
+            else:
+                self._again(outbox, leased, error)
+
+        self._within(work)
+
+    def _again(self, outbox: Outbox, leased: Leased, error: NotSent) -> None:
+        wait = routing.backoff(leased.attempts, random.random())  # noqa: S311
+        if isinstance(error, NotNow) and error.wait_s is not None:
+            wait = max(timedelta(seconds=min(error.wait_s, 3600)), timedelta(seconds=1))
+        outbox.postpone(leased.message_id, wait, str(error), unclear=isinstance(error, Unclear))
+
+    def _elsewhere(self, outbox: Outbox, channel: str, leased: Leased, error: NotSent) -> None:
+        """Another channel tells it; where there is none, this one is asked again later."""
+        other = self._other(channel, outbox.parked())
+        if other is not None:
+            outbox.give_up(leased.message_id, str(error))
+            outbox.fail_over(channel, other)
+        elif isinstance(error, MessageRefused):
+            outbox.drop(leased.message_id, str(error))
+        else:
+            self._again(outbox, leased, error)
+
+    def _refuses(self, outbox: Outbox, channel: str, reason: str) -> None:
+        """Park it, and tell by the others; it is tried again after the pause."""
+        outbox.park(channel, PAUSE, reason)
+        outbox.cry(
+            NewAlert(
+                "channel_refuses",
+                RULES["channel_refuses"].severity,
+                f"{channel} takes no messages: {reason}",
+                subject=f"{self._memory_dir}/{channel}",
+                memory_dir=self._memory_dir,
+            )
+        )
+        reach("relay.parked")
+
+    def _accepts(self, outbox: Outbox, channel: str) -> None:
+        if outbox.unpark(channel):
+            outbox.resolve(
+                "channel_refuses",
+                f"{self._memory_dir}/{channel}",
+                "it takes messages again, or is tried anew",
+            )
+
+    def _within(self, work: Callable[[Outbox], _T]) -> _T:
+        return self._store.run(lambda tx: work(Outbox(tx, self._memory_dir)))

@@ -1,0 +1,113 @@
+"""``.exportd/spool/``: alerts while the database is away, one durable file each (DESIGN 6).
+
+A file says what is wrong since when, and on which channels that was told. When the database
+answers, the relay takes it into the outbox, and the file goes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from .folders import write_file
+
+log = structlog.get_logger()
+
+SENDING, SENT = "sending", "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """An alert that waits for the database; ``told`` has the channels that were told.
+
+    Of a channel in state ``sending`` nobody knows whether it was. ``references`` are what
+    the channels call their messages. Times are ISO 8601, with a zone.
+    """
+
+    kind: str
+    body: str
+    since: str
+    over_at: str | None = None
+    spool_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    told: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def began_at(self) -> datetime:
+        return datetime.fromisoformat(self.since)
+
+
+class Spool:
+    """The alerts of one memory folder that the database does not have yet.
+
+    Used by the worker, which adds and ends them, and by the relay, which tells them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def entries(self) -> list[Spooled]:
+        """All of them; what is no file of ours is left alone."""
+        with self._lock:
+            found = [self._read(path) for path in sorted(self._folder.glob("*.json"))]
+        return [entry for entry in found if entry is not None]
+
+    def add(self, entry: Spooled) -> None:
+        """Keep an alert; raises ``OSError`` where the disk refuses."""
+        with self._lock:
+            self._write(entry)
+
+    def end(self, spool_id: str, over_at: str) -> bool:
+        """It is over; False when the file is gone, because the outbox has it by now."""
+        with self._lock:
+            entry = self._read(self._path(spool_id))
+            if entry is not None:
+                self._write(replace(entry, over_at=over_at))
+            return entry is not None
+
+    def note(
+        self, spool_id: str, channel: str, state: str, reference: Mapping[str, str]
+    ) -> None:
+        """What became of it on one channel; an empty state takes an attempt back."""
+        with self._lock:
+            if (entry := self._read(self._path(spool_id))) is None:
+                return
+            told = {name: was for name, was in entry.told.items() if name != channel}
+            self._write(
+                replace(
+                    entry,
+                    told=told | ({channel: state} if state else {}),
+                    references={**entry.references, channel: dict(reference)},
+                )
+            )
+
+    def remove(self, entry: Spooled) -> None:
+        """The outbox has it, as it stands here; what changed meanwhile is taken next time."""
+        with self._lock:
+            path = self._path(entry.spool_id)
+            if self._read(path) == entry:
+                path.unlink(missing_ok=True)
+
+    def _path(self, spool_id: str) -> Path:
+        return self._folder / f"{spool_id}.json"
+
+    def _write(self, entry: Spooled) -> None:
+        write_file(self._path(entry.spool_id), json.dumps(asdict(entry), indent=1) + "\n")
+
+    @staticmethod
+    def _read(path: Path) -> Spooled | None:
+        try:
+            return Spooled(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("spool.unreadable", file=path.name, error_class=type(error).__name__)
+            return None

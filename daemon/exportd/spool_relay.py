@@ -1,0 +1,101 @@
+"""Alerts while the database is away: told from the spool, and taken into the outbox after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import structlog
+
+from .alerts import routing
+from .alerts.notice import Channel, Event, Notice, NotSent, Told, Unclear
+from .alerts.routing import Route
+from .alerts.rules import RULES
+from .crash import reach
+from .spool import SENDING, SENT, Spool, Spooled
+from .store import NewAlert, Outbox
+
+log = structlog.get_logger()
+
+
+class SpoolRelay:
+    """The spool's half of the relay; ``outcomes`` counts sends, as the relay does."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        memory_dir: str,
+        place: str,
+        channels: Mapping[str, Channel],
+        routes: Sequence[Route],
+        outcomes: Counter[tuple[str, str]],
+    ) -> None:
+        self._spool = spool
+        self._memory_dir = memory_dir
+        self._place = place
+        self._channels = channels
+        self._routes = routes
+        self._outcomes = outcomes
+
+    def take_in(self, within: Callable[[Callable[[Outbox], None]], None]) -> None:
+        """What was told without the database is in the outbox from now on."""
+        for entry in self._spool.entries():
+            within(partial(self._import, entry))
+            reach("relay.spooled")
+            self._spool.remove(entry)
+
+    def _import(self, entry: Spooled, outbox: Outbox) -> None:
+        rule = RULES[entry.kind]
+        alert_id = outbox.spooled(entry.spool_id)
+        if alert_id is None:
+            alert_id = outbox.take_in(
+                NewAlert(
+                    entry.kind,
+                    rule.severity,
+                    entry.body,
+                    subject=self._memory_dir,
+                    memory_dir=self._memory_dir,
+                    details={"spool_id": entry.spool_id},
+                ),
+                entry.began_at,
+            )
+            for channel, state in entry.told.items():
+                outbox.was_told(
+                    alert_id, channel, entry.references.get(channel, {}), is_sure=state == SENT
+                )
+            rest = set(routing.channels(rule, rule.severity, self._routes)) - set(entry.told)
+            if entry.told:
+                outbox.deliver((alert_id, channel, Event.FIRING) for channel in rest)
+                outbox.routed([alert_id], [])
+        if entry.over_at:
+            outbox.resolve(entry.kind, self._memory_dir, "it is over")
+
+    def tell(self) -> None:
+        """Each spooled alert, once, on each channel that it reaches."""
+        for entry in self._spool.entries():
+            rule = RULES[entry.kind]
+            for channel in routing.channels(rule, rule.severity, self._routes):
+                if entry.told.get(channel) not in (SENDING, SENT):
+                    self._tell_one(entry, channel)
+
+    def _tell_one(self, entry: Spooled, channel: str) -> None:
+        rule = RULES[entry.kind]
+        told = Told(
+            0, entry.kind, rule.severity, rule.title, entry.body, rule.todo, entry.began_at
+        )
+        notice = Notice(entry.spool_id, entry.kind, self._place, (told,))
+        state = SENDING
+        reference: dict[str, str] = {}
+        self._spool.note(entry.spool_id, channel, state, reference)
+        try:
+            reach("relay.spool_sending")
+            sent = self._channels[channel].send(notice)
+            state, reference = SENT, dict(sent.reference)
+        except Unclear as error:
+            log.warning("alert.not_sent", channel=channel, reason=str(error))
+        except NotSent as error:
+            state = ""  # it did not arrive: tried again in the next turn
+            log.warning("alert.not_sent", channel=channel, reason=str(error))
+        self._spool.note(entry.spool_id, channel, state, reference)
+        self._outcomes[channel, state or "not sent"] += 1
