@@ -13,6 +13,7 @@ import structlog
 
 from . import __version__
 from .commands import (
+    alerts,
     check_config,
     db,
     doctor,
@@ -73,6 +74,7 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
 
 
 cli.add_command(run.command)
+cli.add_command(alerts.command)
 cli.add_command(ingest.command)
 cli.add_command(export.command)
 cli.add_command(sessions.command)
