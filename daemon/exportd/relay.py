@@ -84,6 +84,7 @@ class Relay:
             spool, memory_dir, place, self._channels, self._routes, self.outcomes
         )
         self._awake = threading.Event()
+        self._has_begun = False
 
     def wake(self) -> None:
         """Something was written into the outbox."""
@@ -94,18 +95,12 @@ class Relay:
         self._awake.wait(seconds)
         self._awake.clear()
 
-    def start(self) -> None:
-        """A channel may have been mended since it refused: it is tried anew."""
-
-        def work(outbox: Outbox) -> None:
-            for channel in self._channels:
-                self._accepts(outbox, channel)
-
-        self._within(work)
-
     def turn(self) -> float:
         """Do what is due now; returns after how many seconds more may be, or is."""
         try:
+            if not self._has_begun:
+                self._within(self._begin)
+                self._has_begun = True
             self._spooled.take_in(self._within)
             self._within(self._route)
             is_waiting = [self._serve(channel) for channel in self._channels]
@@ -114,6 +109,11 @@ class Relay:
             self._spooled.tell()
             return BUSY_S
         return BUSY_S if any(is_waiting) else IDLE_S
+
+    def _begin(self, outbox: Outbox) -> None:
+        """A channel may have been mended since it refused: it is tried anew."""
+        for channel in self._channels:
+            self._accepts(outbox, channel)
 
     # -- who is told ------------------------------------------------------------------
 

@@ -1,0 +1,532 @@
+"""From the outbox to people, on a real PostgreSQL; the channel writes down what it is given.
+
+Real Slack, mail and HTTP stand in test_slack, test_email, test_webhook and test_alerting; here
+the question is what is sent when. Time passes by moving what is stored into the past.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import execute, rows
+from test_pipeline import Road, indexed
+
+from exportd.alerts.notice import (
+    ChannelRefuses,
+    Event,
+    MessageRefused,
+    Notice,
+    NotNow,
+    NotSent,
+    Sent,
+    Unclear,
+)
+from exportd.alerts.rules import RULES
+from exportd.conditions import Conditions
+from exportd.models import Severity
+from exportd.relay import Policy, Relay
+from exportd.spool import Spool
+from exportd.store import NewAlert, Store, desk
+
+MEMORY = "/memory"
+
+
+@dataclass
+class Paper:
+    """A channel that writes down what it is given, and answers as it is told to."""
+
+    name: str
+    sent: list[Notice] = field(default_factory=list)
+    tried: list[Notice] = field(default_factory=list)
+    answers: deque[NotSent] = field(default_factory=deque)
+
+    def send(self, notice: Notice) -> Sent:
+        self.tried.append(notice)
+        if self.answers:
+            raise self.answers.popleft()
+        self.sent.append(notice)
+        return Sent({"ts": f"{self.name}-{len(self.sent)}"}, "ok")
+
+
+@dataclass
+class Office:
+    """A relay with two channels; a third one is told only what is escalated."""
+
+    url: str
+    spool: Spool
+    slack: Paper = field(default_factory=lambda: Paper("slack"))
+    mail: Paper = field(default_factory=lambda: Paper("mail"))
+    pager: Paper = field(default_factory=lambda: Paper("pager"))
+    memory_dir: str = MEMORY
+    disabled: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.url)
+        self.relay = self.hire()
+
+    def hire(self) -> Relay:
+        """A relay, as after a start."""
+        return Relay(
+            self.store,
+            self.spool,
+            self.memory_dir,
+            "host:/memory",
+            {
+                "slack": (self.slack, Severity.INFO),
+                "mail": (self.mail, Severity.WARNING),
+                "pager": (self.pager, None),
+            },
+            Policy(
+                group_wait=timedelta(),
+                repeat_interval=timedelta(hours=24),
+                escalate_after=timedelta(minutes=15),
+                disabled=self.disabled,
+            ),
+        )
+
+    def cry(self, kind: str, subject: str = "", conversation: str | None = None) -> None:
+        severity = RULES[kind].severity
+        alert = NewAlert(
+            kind, severity, f"{kind} {subject}", subject, self.memory_dir, conversation
+        )
+        self.store.run(lambda tx: tx.alert(alert))
+
+    def over(self, kind: str, subject: str = "") -> None:
+        self.store.run(lambda tx: tx.resolve_alert(kind, subject, "it is mended"))
+
+    def later(self, **time: float) -> None:
+        """All that is stored moves into the past."""
+        by = timedelta(**time)
+        for table, columns in {
+            "alerts": ("created_at", "tell_at", "acknowledged_at", "resolved_at"),
+            "alert_deliveries": ("created_at",),
+            "alert_messages": ("created_at", "due_at", "lease_until", "sent_at"),
+            "alert_channels": ("parked_until",),
+            "alert_silences": ("until",),
+        }.items():
+            for column in columns:
+                execute(self.url, f"UPDATE {table} SET {column} = {column} - %s", by)  # noqa: S608
+
+    def alerts(self, state: str = "firing") -> list[str]:
+        found = self.store.run(lambda tx: desk.list_alerts(tx, 20_000, [state]))
+        return [alert.kind for alert in found]
+
+
+@pytest.fixture
+def office(database_url: str, tmp_path: Path) -> Iterator[Office]:
+    made = Office(database_url, Spool(tmp_path))
+    yield made
+    made.store.close()
+
+
+def events(paper: Paper) -> list[tuple[str, Event]]:
+    return [(told.kind, told.event) for notice in paper.sent for told in notice.told]
+
+
+# -- told, and over ---------------------------------------------------------------------
+
+
+def test_a_gap_is_told_once_and_its_end_in_the_same_thread(
+    tmp_path: Path, database_url: str
+) -> None:
+    road = Road(tmp_path / "MEMORY-CONTEXT", database_url)
+    office = Office(database_url, Spool(tmp_path), memory_dir=str(road.folders.memory))
+    road.drop("page.json", indexed(0, 4))
+    road.drop("later.json", indexed(0, 4))
+    office.relay.turn()
+    assert [kind for kind, _ in events(office.slack)] == ["new_conversation"]
+    office.later(minutes=5)
+    road.drop("gap.json", _with_gap())
+    for _ in range(3):
+        office.relay.turn()
+    (gap,) = [notice for notice in office.slack.sent if notice.told[0].kind == "index_gap"]
+    assert "messages 4 to 7" in gap.told[0].body
+    assert len(office.mail.sent) == 1
+    office.later(minutes=5)
+    road.drop("whole.json", indexed(0, 10))
+    office.relay.turn()
+    end = office.slack.sent[-1]
+    assert (end.told[0].event, end.told[0].kind) == (Event.RESOLVED, "index_gap")
+    assert end.told[0].resolution == "whole.json has the missing messages"
+    assert end.thread == {"ts": f"slack-{len(office.slack.sent) - 1}"}
+    assert len(office.mail.sent) == 2
+    assert office.alerts() == []
+    office.store.close()
+    road.store.close()
+
+
+def _with_gap() -> str:
+    import json  # noqa: PLC0415
+
+    page = json.loads(indexed(0, 10))
+    page["messages"] = [m for m in page["messages"] if not 4 <= m["index"] <= 7]
+    return json.dumps(page)
+
+
+def test_a_gap_that_is_filled_in_part_is_over_and_the_rest_is_one_of_its_own(
+    tmp_path: Path, database_url: str
+) -> None:
+    import json  # noqa: PLC0415
+
+    road = Road(tmp_path / "MEMORY-CONTEXT", database_url)
+    road.drop("gap.json", _with_gap())
+    page = json.loads(indexed(0, 10))
+    page["messages"] = [m for m in page["messages"] if m["index"] not in (5, 6)]
+    road.drop("less.json", json.dumps(page))
+    found = rows(
+        database_url,
+        "SELECT state, resolution, details ->> 'from' FROM alerts WHERE kind = 'index_gap' "
+        "ORDER BY 1",
+    )
+    assert found == [
+        ("firing", None, "5"),
+        (
+            "resolved",
+            "less.json has 2 of the 4 missing messages; the rest is told apart",
+            "4",
+        ),
+    ]
+    road.store.close()
+
+
+def test_what_does_not_last_is_told_once_and_has_no_end(office: Office) -> None:
+    office.cry("dead_letter", "1")
+    office.relay.turn()
+    office.later(days=3)
+    office.relay.turn()
+    assert events(office.slack) == [("dead_letter", Event.FIRING)]
+    assert office.alerts() == []
+
+
+def test_what_is_seen_again_while_it_is_open_is_counted_and_not_told_again(
+    office: Office,
+) -> None:
+    for _ in range(3):
+        office.cry("disk_low")
+        office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    assert rows(office.url, "SELECT occurrences FROM alerts") == [(3,)]
+
+
+def test_what_was_over_before_it_could_be_told_is_told_with_its_end(office: Office) -> None:
+    office.cry("disk_low")
+    office.over("disk_low")
+    office.relay.turn()
+    ((told,),) = [notice.told for notice in office.slack.sent]
+    assert (told.event, told.resolution) == (Event.FIRING, "it is mended")
+    assert told.resolved_at is not None
+    office.relay.turn()
+    assert len(office.slack.sent) == 1
+
+
+def test_ten_thousand_alerts_are_three_messages_and_all_are_listed(office: Office) -> None:
+    for minute in range(4):  # a quarter each, over a minute
+        for n in range(2_500):
+            office.cry("shared_name", f"{minute}/{n}", f"session-{n}")
+            if n % 500 == 0:
+                office.relay.turn()
+        office.later(seconds=15)
+    for _ in range(40):
+        office.relay.turn()
+        office.later(seconds=10)
+    for paper in (office.slack, office.mail):
+        assert 0 < len(paper.sent) <= 3
+        assert sum(notice.count for notice in paper.sent) == 10_000
+        assert all(len(notice.told) <= 10 for notice in paper.sent)
+    found = office.store.run(lambda tx: desk.list_alerts(tx, 20_000))
+    assert len({alert.body for alert in found}) == 10_000
+
+
+# -- who is told ------------------------------------------------------------------------
+
+
+def test_mere_information_goes_where_it_is_wanted(office: Office) -> None:
+    office.cry("new_conversation", "a")
+    office.relay.turn()
+    assert (len(office.slack.sent), len(office.mail.sent), len(office.pager.sent)) == (1, 0, 0)
+
+
+def test_a_rule_that_is_switched_off_is_listed_and_not_told(
+    database_url: str, tmp_path: Path
+) -> None:
+    office = Office(database_url, Spool(tmp_path), disabled=frozenset({"disk_low"}))
+    office.cry("disk_low")
+    office.relay.turn()
+    assert office.slack.sent == []
+    assert office.alerts() == ["disk_low"]
+    office.store.close()
+
+
+def test_what_a_lost_database_explains_is_told_when_it_is_back_and_it_is_still_so(
+    office: Office,
+) -> None:
+    office.cry("database_unreachable")
+    office.cry("files_waiting")
+    office.relay.turn()
+    assert events(office.mail) == [("database_unreachable", Event.FIRING)]
+    office.over("database_unreachable")
+    office.later(minutes=2)
+    office.relay.turn()
+    assert ("files_waiting", Event.FIRING) in events(office.mail)
+
+
+def test_what_was_explained_and_is_over_is_not_told_at_all(office: Office) -> None:
+    office.cry("database_unreachable")
+    office.cry("files_waiting")
+    office.relay.turn()
+    office.over("files_waiting")
+    office.over("database_unreachable")
+    office.later(minutes=2)
+    office.relay.turn()
+    assert [kind for kind, _ in events(office.mail)] == ["database_unreachable"] * 2
+
+
+def test_what_is_silenced_is_told_when_the_silence_ends(office: Office) -> None:
+    hour = timedelta(hours=1)
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, hour, "known", "anna"))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=30)
+    office.relay.turn()
+    assert office.slack.sent == []
+    office.later(minutes=31)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+
+
+def test_nobody_acknowledges_so_the_next_channel_is_told_and_the_others_reminded(
+    office: Office,
+) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=16)
+    office.relay.turn()
+    office.relay.turn()
+    assert events(office.pager) == [("disk_low", Event.ESCALATED)]
+    office.later(hours=25)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING), ("disk_low", Event.REMINDER)]
+    office.over("disk_low")
+    office.later(minutes=5)
+    office.relay.turn()
+    assert events(office.pager)[-1] == ("disk_low", Event.RESOLVED)
+
+
+def test_what_is_acknowledged_is_neither_escalated_nor_repeated(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    (alert,) = office.store.run(lambda tx: desk.list_alerts(tx, 10))
+    assert office.store.run(lambda tx: desk.acknowledge(tx, [alert.alert_id], "anna")) == [
+        alert.alert_id
+    ]
+    office.later(days=2)
+    office.relay.turn()
+    assert office.pager.sent == []
+    assert len(office.slack.sent) == 1
+    office.over("disk_low")
+    office.relay.turn()
+    assert events(office.slack)[-1] == ("disk_low", Event.RESOLVED)
+
+
+def test_the_alerts_of_another_memory_folder_are_not_ours_to_tell(office: Office) -> None:
+    other = NewAlert("disk_low", Severity.CRITICAL, "there", "x", "/elsewhere")
+    office.store.run(lambda tx: tx.alert(other))
+    office.relay.turn()
+    assert office.slack.sent == []
+
+
+# -- what may go wrong ------------------------------------------------------------------
+
+
+def test_a_channel_that_refuses_is_parked_and_the_other_one_tells_it(office: Office) -> None:
+    office.slack.answers.append(ChannelRefuses("invalid_auth: the token is wrong"))
+    office.cry("new_conversation", "a")  # for Slack alone
+    office.relay.turn()
+    office.relay.turn()
+    kinds = {kind for kind, _ in events(office.mail)}
+    assert kinds == {"new_conversation", "channel_refuses"}
+    assert any("invalid_auth" in t.body for n in office.mail.sent for t in n.told)
+    assert len(office.slack.tried) == 1
+    assert office.relay.refusals == {"slack": "invalid_auth: the token is wrong"}
+    office.later(minutes=59)
+    office.cry("disk_low")
+    office.relay.turn()
+    assert len(office.slack.tried) == 1
+    office.later(minutes=2)
+    office.cry("watcher_blind")
+    office.relay.turn()
+    office.relay.turn()
+    assert ("watcher_blind", Event.FIRING) in events(office.slack)
+    assert "channel_refuses" not in office.alerts()
+    assert office.relay.refusals == {}
+
+
+def test_a_start_tries_a_parked_channel_anew(office: Office) -> None:
+    office.slack.answers.append(ChannelRefuses("channel_not_found"))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.cry("watcher_blind")
+    office.relay = office.hire()
+    office.relay.turn()
+    assert ("watcher_blind", Event.FIRING) in events(office.slack)
+
+
+def test_what_is_told_later_waits_as_long_as_the_server_says(office: Office) -> None:
+    office.slack.answers.append(NotNow("429", wait_s=30))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(seconds=20)
+    office.relay.turn()
+    assert office.slack.sent == []
+    office.later(seconds=11)
+    office.relay.turn()
+    assert [n.is_repeat_possible for n in office.slack.sent] == [False]
+    assert office.slack.tried[0].message_id == office.slack.tried[1].message_id
+
+
+def test_a_message_that_may_have_arrived_is_sent_again_and_says_so(office: Office) -> None:
+    office.mail.answers.append(Unclear("no answer"))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=1)
+    office.relay.turn()
+    (again,) = office.mail.sent
+    assert again.is_repeat_possible
+    assert again.message_id == office.mail.tried[0].message_id
+
+
+def test_after_three_minutes_without_success_another_channel_tells_it(office: Office) -> None:
+    office.slack.answers.extend([NotNow("refused")] * 20)
+    office.cry("new_conversation", "a")
+    for _ in range(12):
+        office.relay.turn()
+        office.later(seconds=30)
+    assert events(office.mail) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> None:
+    for paper in (office.slack, office.mail, office.pager):
+        paper.answers.extend([MessageRefused("too long")] * 9)
+    office.cry("disk_low")
+    for _ in range(6):
+        office.relay.turn()
+        office.later(minutes=10)
+    assert office.slack.sent + office.mail.sent == []
+    assert office.alerts() == ["disk_low"]
+
+
+def test_a_message_whose_sender_died_is_sent_again_and_says_so(office: Office) -> None:
+    """Leased and never noted: nobody knows whether it arrived."""
+    office.cry("disk_low")
+
+    class Died(BaseException):
+        pass
+
+    def die(_notice: Notice) -> Sent:
+        raise Died
+
+    send, office.slack.send = office.slack.send, die  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        office.relay.turn()
+    office.slack.send = send  # type: ignore[method-assign]
+    office.relay = office.hire()
+    office.relay.turn()
+    assert office.slack.sent == []
+    office.later(minutes=3)
+    office.relay.turn()
+    assert [n.is_repeat_possible for n in office.slack.sent] == [True]
+
+
+# -- without the database ---------------------------------------------------------------
+
+
+def spooled(office: Office) -> Conditions:
+    conditions = Conditions(office.store, office.spool, MEMORY)
+    conditions.see("database_unreachable", "PostgreSQL does not answer")
+    conditions.keep()
+    return conditions
+
+
+@pytest.fixture
+def away(office: Office) -> Iterator[Callable[[], None]]:
+    """The database does not answer until this is called."""
+    there, office.relay._store = office.store, Store("postgresql://nobody@127.0.0.1:1/nowhere")
+
+    def back() -> None:
+        office.relay._store = there
+
+    yield back
+    back()
+
+
+def test_an_outage_is_told_from_the_spool_and_its_end_from_the_outbox(
+    office: Office, away: Callable[[], None]
+) -> None:
+    conditions = spooled(office)
+    for _ in range(3):
+        office.relay.turn()
+    for paper in (office.slack, office.mail):
+        assert events(paper) == [("database_unreachable", Event.FIRING)]
+    away()
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    for paper in (office.slack, office.mail):
+        assert events(paper) == [
+            ("database_unreachable", Event.FIRING),
+            ("database_unreachable", Event.RESOLVED),
+        ]
+        assert paper.sent[1].thread == {"ts": f"{paper.name}-1"}
+    assert office.spool.entries() == []
+    assert office.alerts() == []
+
+
+def test_what_the_spool_could_not_tell_surely_is_told_again_and_says_so(
+    office: Office, away: Callable[[], None]
+) -> None:
+    office.slack.answers.append(Unclear("no answer"))
+    office.mail.answers.append(NotNow("refused"))
+    spooled(office)
+    office.relay.turn()
+    assert (office.slack.sent, office.mail.sent) == ([], [])
+    office.relay.turn()
+    assert len(office.mail.sent) == 1  # it had not arrived
+    assert office.slack.sent == []  # it may have
+    away()
+    office.relay.turn()
+    assert [n.is_repeat_possible for n in office.slack.sent] == [True]
+    assert len(office.mail.sent) == 1
+
+
+def test_an_outage_that_was_never_told_is_told_with_its_end(
+    office: Office, away: Callable[[], None]
+) -> None:
+    conditions = spooled(office)
+    away()
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    office.relay.turn()
+    ((told,),) = [notice.told for notice in office.slack.sent]
+    assert told.resolved_at is not None
+    assert datetime.now(UTC) - told.since < timedelta(minutes=1)
+
+
+def test_a_kill_between_outbox_and_spool_takes_nothing_in_twice(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    office.relay.turn()
+    away()
+    (entry,) = office.spool.entries()
+    office.relay.turn()
+    office.spool.add(entry)  # as if the file had stayed
+    office.relay.turn()
+    assert rows(office.url, "SELECT count(*) FROM alerts") == [(1,)]
+    assert len(office.slack.sent) == 1
