@@ -430,10 +430,10 @@ def test_a_message_whose_sender_died_is_sent_again_and_says_so(office: Office) -
     def die(_notice: Notice) -> Sent:
         raise Died
 
-    send, office.slack.send = office.slack.send, die  # type: ignore[method-assign]
+    send, office.slack.send = office.slack.send, die  # type: ignore[method-assign, assignment]
     with pytest.raises(Died):
         office.relay.turn()
-    office.slack.send = send  # type: ignore[method-assign]
+    office.slack.send = send  # type: ignore[method-assign, assignment]
     office.relay = office.hire()
     office.relay.turn()
     assert office.slack.sent == []

@@ -65,7 +65,8 @@ def test_a_minute_of_alerts_makes_three_messages_at_most(
     moments: list[float], severity: Severity
 ) -> None:
     """Played through: a message takes all that waits when it is made."""
-    waiting, sent = at(*sorted(moments)), []
+    sent: list[datetime] = []
+    waiting = at(*sorted(moments))
     while waiting:
         due = routing.may_tell_at(sent, waiting[0], severity, WAIT)
         sent.append(due)
