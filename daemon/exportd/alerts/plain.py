@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 # Control characters, lone surrogates, and what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -22,3 +23,11 @@ def one_line(text: str) -> str:
 def cut(text: str, limit: int) -> str:
     """At most ``limit`` characters; ``…`` stands for what was cut off."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def status_in_words(status: int) -> str:
+    """``404 Not Found``; the server's own words might quote what is secret."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

@@ -130,7 +130,7 @@ def repeat_note(notice: Notice) -> str:
     """Empty where it is no possible repeat."""
     if not notice.is_repeat_possible:
         return ""
-    return "Possible repeat: it was sent before, and no answer came whether it arrived."
+    return "Possible repeat: this was sent before, but whether it arrived is not known."
 
 
 def is_over(told: Told) -> bool:
