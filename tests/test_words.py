@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from notices import notice, over, storm, told
+from test_architecture import IMPURE, _imports
 
+from exportd.alerts import blocks, letter, plain, slack_answers, words
 from exportd.alerts.notice import Event
 from exportd.alerts.plain import clean, cut, one_line
 from exportd.alerts.rules import RULES
@@ -86,12 +90,12 @@ def test_a_text_says_what_where_how_bad_what_to_do_and_since_when() -> None:
 
 def test_a_resolution_says_what_it_was_why_it_is_over_and_how_long_it_lasted() -> None:
     gap = told("index_gap")
-    words = text(notice(over(gap, "A later export has all 29 messages.")))
-    assert gap.body in words
-    assert "Why it is over: A later export has all 29 messages." in words
-    assert "2026-11-25 21:03 to 23:10 UTC · lasted 2 h 7 min" in words
-    assert "What to do" not in words
-    assert "ack" not in words
+    said = text(notice(over(gap, "A later export has all 29 messages.")))
+    assert gap.body in said
+    assert "Why it is over: A later export has all 29 messages." in said
+    assert "2026-11-25 21:03 to 23:10 UTC · lasted 2 h 7 min" in said
+    assert "What to do" not in said
+    assert "ack" not in said
 
 
 def test_what_was_over_before_it_was_told_says_so() -> None:
@@ -118,11 +122,11 @@ def test_a_duration_has_two_units_at_most(lasted: timedelta, words: str) -> None
 
 def test_a_daily_summary_shows_its_lines_as_they_are() -> None:
     summary = told("daily_summary")
-    words = text(notice(summary))
-    assert summary.body in words
-    assert "What to do" not in words
-    assert "ack" not in words
-    assert "since" not in words.replace("What happened since yesterday", "")
+    said = text(notice(summary))
+    assert summary.body in said
+    assert "What to do" not in said
+    assert "ack" not in said
+    assert "since" not in said.replace("What happened since yesterday", "")
 
 
 def test_information_needs_no_acknowledgement() -> None:
@@ -130,16 +134,22 @@ def test_information_needs_no_acknowledgement() -> None:
 
 
 def test_what_is_left_out_is_counted() -> None:
-    words = text(storm())
-    assert "  9,714 × Messages are missing\n  280 × A file could not be ingested" in words
-    assert "All of them: exportd alerts list" in words
+    said = text(storm())
+    assert "  9,714 × Messages are missing\n  280 × A file could not be ingested" in said
+    assert "All of them: exportd alerts list" in said
     assert left_out(storm(), shown=2)[0] == "9,718 × Messages are missing"
 
 
 def test_what_to_do_is_told_once() -> None:
-    words = text(storm())
-    assert words.count(RULES["index_gap"].todo) == 1
-    assert words.count("What to do: as above.") == 4
+    said = text(storm())
+    assert said.count(RULES["index_gap"].todo) == 1
+    assert said.count("What to do: as above.") == 4
+
+
+@pytest.mark.parametrize("module", [plain, words, blocks, letter, slack_answers])
+def test_how_a_message_reads_is_pure(module: ModuleType) -> None:
+    path = Path(module.__file__ or "")
+    assert not _imports(path) & (IMPURE | {"slack_sdk", "smtplib", "ssl", "urllib"})
 
 
 @given(st.text(), st.text(), st.text())
