@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ LEASE = timedelta(minutes=2)
 PAUSE = timedelta(hours=1)  # of a channel that refuses
 # After so long without success an alert is told by another channel, if there is one.
 PATIENCE = timedelta(minutes=3)
+# What does not last is listed for so long.
+FORGET = timedelta(days=7)
 IDLE_S, BUSY_S = 5.0, 1.0
 
 
@@ -58,6 +61,7 @@ class Policy:
     escalate_after: timedelta
     quiet: QuietHours | None = None
     disabled: frozenset[str] = frozenset()
+    look_back: timedelta = timedelta(seconds=30)
 
 
 class Relay:
@@ -85,6 +89,7 @@ class Relay:
         )
         self._awake = threading.Event()
         self._has_begun = False
+        self._look_back_at = 0.0
 
     def wake(self) -> None:
         """Something was written into the outbox."""
@@ -112,6 +117,7 @@ class Relay:
 
     def _begin(self, outbox: Outbox) -> None:
         """A channel may have been mended since it refused: it is tried anew."""
+        outbox.begin()
         for channel in self._channels:
             self._accepts(outbox, channel)
 
@@ -134,20 +140,20 @@ class Relay:
                 [one.alert_id for one in untold if one.alert_id in held and not one.is_over]
             )
             self._deliver(outbox, [one for one in untold if not self._is_moot(one, held)])
-            done = [one for one in untold if one.alert_id not in held or one.is_over]
-            outbox.routed(
-                [one.alert_id for one in done],
-                [
-                    one.alert_id
-                    for one in done
-                    if one.kind in RULES and not RULES[one.kind].lasts
-                ],
-            )
+            done = [one.alert_id for one in untold if one.alert_id not in held or one.is_over]
+            outbox.routed(done)
+        if time.monotonic() >= self._look_back_at:
+            self._look_back_at = time.monotonic() + self._policy.look_back.total_seconds()
+            self._look_back(outbox)
+        reach("relay.routed")
+
+    def _look_back(self, outbox: Outbox) -> None:
+        """What was told before, and is still so."""
+        outbox.close_old(FORGET)
         outbox.remind(self._policy.repeat_interval)
         for alert_id, told in outbox.to_escalate(self._policy.escalate_after):
             if (channel := routing.next_channel(told, self._routes)) is not None:
                 outbox.deliver([(alert_id, channel, Event.ESCALATED)])
-        reach("relay.routed")
 
     def _is_moot(self, one: Untold, held: set[int]) -> bool:
         """Whether nobody is to hear of it: held, over while it was held, or switched off."""

@@ -67,7 +67,7 @@ class SpoolRelay:
             rest = set(routing.channels(rule, rule.severity, self._routes)) - set(entry.told)
             if entry.told:
                 outbox.deliver((alert_id, channel, Event.FIRING) for channel in rest)
-                outbox.routed([alert_id], [])
+                outbox.routed([alert_id])
         if entry.over_at:
             outbox.resolve(entry.kind, self._memory_dir, "it is over")
 

@@ -24,6 +24,8 @@ from .transaction import Transaction, fingerprint
 # So many alerts of a message are told in full, the others by number.
 MOST_TOLD = 10
 
+_LASTING = [rule.kind for rule in RULES.values() if rule.lasts]
+
 
 @dataclass(frozen=True, slots=True)
 class Untold:
@@ -113,14 +115,21 @@ class Outbox:
         """Who was told that these fire is told that they are over."""
         self._tx.execute("deliver_resolved", alert_ids=list(alert_ids))
 
-    def routed(self, alert_ids: Sequence[int], events: Sequence[int]) -> None:
-        """Done with these; of them ``events`` do not last, and are over by it."""
+    def routed(self, alert_ids: Sequence[int]) -> None:
+        """Done with these, until something new happens to them."""
         self._tx.execute("routed", alert_ids=list(alert_ids))
-        self._tx.execute("close_events", alert_ids=list(events))
+
+    def begin(self) -> None:
+        """What an earlier process had under way is ours now."""
+        self._tx.execute("end_leases", **self._where)
+
+    def close_old(self, interval: timedelta) -> None:
+        """Alerts that do not last, and were told so long ago, leave the list."""
+        self._tx.execute("close_events", lasting=_LASTING, interval=interval, **self._where)
 
     def remind(self, interval: timedelta) -> None:
         """What still fires, and was told last so long ago, is told again."""
-        self._tx.execute("remind", interval=interval, **self._where)
+        self._tx.execute("remind", lasting=_LASTING, interval=interval, **self._where)
 
     def to_escalate(self, interval: timedelta) -> list[tuple[int, list[str]]]:
         """Critical alerts that nobody acknowledged in time, and the channels that told them."""
@@ -279,7 +288,6 @@ def _told(
 ) -> Told:
     event, conversation_id, resolution, resolved_at, occurrences, fingerprint = more
     rule = RULES.get(kind)
-    closed = rule is not None and not rule.lasts  # told once: it has no end to tell of
     return Told(
         alert_id,
         kind,
@@ -290,8 +298,8 @@ def _told(
         since,
         Event(event),
         conversation_id,
-        "" if closed else resolution or "",
-        None if closed else resolved_at,
+        resolution or "",
+        resolved_at,
         occurrences,
         fingerprint,
     )

@@ -68,10 +68,16 @@ WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
 UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
 
 -- close_events --
--- What does not last is over when it was told.
+-- What does not last is not for ever in the list of what is wrong.
 UPDATE alerts
-SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = 'told once'
-WHERE alert_id = ANY(%(alert_ids)s) AND state = 'firing';
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = 'told long ago'
+WHERE state <> 'resolved' AND untold IS NULL AND memory_dir = %(memory_dir)s
+  AND kind <> ALL(%(lasting)s) AND created_at < CURRENT_TIMESTAMP - %(interval)s::interval;
+
+-- end_leases --
+-- The process that had them is gone: one daemon at a time has a memory folder.
+UPDATE alert_messages SET lease_until = CURRENT_TIMESTAMP
+WHERE memory_dir = %(memory_dir)s AND state = 'sending';
 
 -- hold_alerts --
 UPDATE alerts SET tell_at = CURRENT_TIMESTAMP + interval '1 minute'
@@ -84,6 +90,7 @@ SELECT a.alert_id, d.channel, 'reminder'
 FROM alerts a
 JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
+  AND a.kind = ANY(%(lasting)s)
   AND d.event IN ('firing', 'escalated') AND d.state = 'sent'
   AND NOT EXISTS (SELECT FROM alert_deliveries l
                   WHERE l.alert_id = a.alert_id AND l.channel = d.channel
@@ -154,7 +161,7 @@ WITH due AS (
     FROM alert_messages
     WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s
       AND ((state = 'waiting' AND due_at <= CURRENT_TIMESTAMP)
-           OR (state = 'sending' AND lease_until < CURRENT_TIMESTAMP))
+           OR (state = 'sending' AND lease_until <= CURRENT_TIMESTAMP))
     ORDER BY due_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -296,7 +303,7 @@ RETURNING alert_id;
 -- resend --
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT DISTINCT d.alert_id, d.channel,
-       CASE WHEN a.state = 'resolved' AND a.resolution <> 'told once' THEN 'resolved'
+       CASE WHEN a.state = 'resolved' THEN 'resolved'
             ELSE 'reminder' END
 FROM alert_deliveries d JOIN alerts a USING (alert_id)
 WHERE d.alert_id = ANY(%(alert_ids)s)
