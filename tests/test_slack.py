@@ -39,8 +39,7 @@ PATIENT_S, HASTY_S = 10.0, 0.3  # a busy machine may be slow; hasty where a serv
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
@@ -280,6 +279,17 @@ def test_without_a_connection_it_is_not_now(slack: HttpServer) -> None:
                 with pytest.raises(NotNow, match=words) as raised:
                     channel.send(notice("index_gap"))
                 assert raised.value.wait_s is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(slack: HttpServer, status: int) -> None:
+    with HttpServer(Answer(body=b"ok")) as elsewhere:
+        redirect = Answer(status, headers={"Location": elsewhere.url + PATH})
+        slack.next(redirect, redirect)
+        for channel in (bot(slack), webhook(slack)):
+            with pytest.raises(ChannelRefuses, match="no redirect is followed"):
+                channel.send(notice("index_gap"))
+        assert elsewhere.requests == []
 
 
 def test_a_server_whose_certificate_nobody_knows_gets_nothing() -> None:
