@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 from http_server import Answer, HttpServer, as_json
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_server import tls_of
 from notices import notice, over, storm, told
@@ -394,6 +394,7 @@ def test_a_conversation_is_named_below_the_header_where_that_is_cut() -> None:
     assert _mrkdwn(blocks(notice(long)))[0].startswith(f"`{'c' * 200}`\n")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(st.sampled_from("a&<>@channelhr \n")), st.integers(min_value=8, max_value=60))
 def test_escaped_text_stays_within_its_limit_and_whole(words: str, limit: int) -> None:
     safe = escaped(words, limit)
