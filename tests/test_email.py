@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import trustme
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_server import DROP, SLOW, MailServer
 from notices import MESSAGE_ID, SINCE, notice, over, storm, told
@@ -138,6 +138,7 @@ def test_any_language_passes_a_server_that_takes_ascii_alone(server: MailServer)
     assert mailed.sender == "a@xn--bcher-kva.example"
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_name_adds_a_header(title: str, where: str) -> None:
     alert = replace(told("index_gap"), title=title, conversation_id=where)

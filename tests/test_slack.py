@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 from http_server import Answer, HttpServer, as_json
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_server import tls_of
 from notices import notice, over, storm, told
@@ -39,8 +39,7 @@ PATIENT_S, HASTY_S = 10.0, 0.3  # a busy machine may be slow; hasty where a serv
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
@@ -282,6 +281,17 @@ def test_without_a_connection_it_is_not_now(slack: HttpServer) -> None:
                 assert raised.value.wait_s is None
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(slack: HttpServer, status: int) -> None:
+    with HttpServer(Answer(body=b"ok")) as elsewhere:
+        redirect = Answer(status, headers={"Location": elsewhere.url + PATH})
+        slack.next(redirect, redirect)
+        for channel in (bot(slack), webhook(slack)):
+            with pytest.raises(ChannelRefuses, match="no redirect is followed"):
+                channel.send(notice("index_gap"))
+        assert elsewhere.requests == []
+
+
 def test_a_server_whose_certificate_nobody_knows_gets_nothing() -> None:
     with HttpServer(OK, tls=tls_of(trustme.CA())) as impostor:
         for channel in (bot(impostor), webhook(impostor)):
@@ -384,6 +394,7 @@ def test_a_conversation_is_named_below_the_header_where_that_is_cut() -> None:
     assert _mrkdwn(blocks(notice(long)))[0].startswith(f"`{'c' * 200}`\n")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(st.sampled_from("a&<>@channelhr \n")), st.integers(min_value=8, max_value=60))
 def test_escaped_text_stays_within_its_limit_and_whole(words: str, limit: int) -> None:
     safe = escaped(words, limit)

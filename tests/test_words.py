@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notices import notice, over, storm, told
 from test_architecture import IMPURE, _imports
@@ -152,6 +152,7 @@ def test_how_a_message_reads_is_pure(module: ModuleType) -> None:
     assert not _imports(path) & (IMPURE | {"slack_sdk", "smtplib", "ssl", "urllib"})
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_no_name_from_outside_breaks_a_line(title: str, where: str, place: str) -> None:
     alert = replace(told("index_gap"), title=title, conversation_id=where)
@@ -163,6 +164,7 @@ def test_no_name_from_outside_breaks_a_line(title: str, where: str, place: str) 
     assert len(text(message).splitlines()) <= len(text(notice(told("index_gap"))).splitlines())
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(st.characters()))
 def test_clean_text_has_no_controls_but_line_feeds(words: str) -> None:
     assert not set(clean(words)) & {chr(n) for n in range(32) if n != 10}
@@ -173,6 +175,7 @@ def test_the_direction_of_writing_cannot_be_turned() -> None:
     assert one_line("invoice\u202egnp.exe") == "invoice�gnp.exe"
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(), st.integers(min_value=1, max_value=50))
 def test_what_is_cut_is_marked_and_within_its_limit(words: str, limit: int) -> None:
     assert len(cut(words, limit)) <= limit

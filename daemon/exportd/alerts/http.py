@@ -14,11 +14,19 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.error import URLError
 from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 from ..errors import ConfigurationError
 from .notice import NotNow, NotSent, Unclear
 
 _LONGEST_WAIT_S = 3600.0
+_LONGEST_BODY = 1_000_000
 
 
 def checked_url(url: str, what: str) -> str:
@@ -50,6 +58,19 @@ def checked_secret(secret: str, what: str) -> str:
 def host_of(url: str) -> str:
     """The one part of a URL that may be told."""
     return urlsplit(url).hostname or "?"
+
+
+def exchange(request: Request, timeout_s: float) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer, whatever it is; a huge body is cut.
+
+    No redirect is followed: urllib would turn a POST into a GET without its body, take the
+    answer to that for the answer, and hand a token to another host.
+    """
+    opener = OpenerDirector()  # only what is added here is spoken: no files, no FTP
+    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
+        opener.add_handler(handler)
+    with opener.open(request, timeout=timeout_s) as response:
+        return response.status, dict(response.headers), response.read(_LONGEST_BODY)
 
 
 def failure(error: Exception, host: str) -> NotSent:

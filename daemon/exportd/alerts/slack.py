@@ -11,13 +11,15 @@ import logging
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
+from urllib.request import Request
 
 from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError
+from slack_sdk.webhook import WebhookResponse
 
 from ..models import Severity
 from .blocks import blocks, fallback
-from .http import checked_secret, checked_url, failure, host_of, wait_s
+from .http import checked_secret, checked_url, exchange, failure, host_of, wait_s
 from .notice import Notice, Sent
 from .patience import within
 from .slack_answers import Answer, code_in, refusal
@@ -29,9 +31,25 @@ API = "https://slack.com/api/"
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001  # therefore
 _SILENT.disabled = True
 
-# What may come out of slack_sdk: of the connection, of HTTP, of decoding (a charset that is
-# not known is a LookupError), and of JSON that is no object (AttributeError).
-_FAILURES = (OSError, HTTPException, ValueError, LookupError, AttributeError)
+# What may come out of slack_sdk: of the connection, of HTTP, of decoding, and of JSON that is
+# no object (AttributeError).
+_FAILURES = (OSError, HTTPException, ValueError, AttributeError)
+
+
+class _Web(WebClient):
+    """A client that follows no redirect; slack_sdk has no setting for that."""
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:  # noqa: ARG002
+        status, headers, body = exchange(req, self.timeout)
+        return {"status": status, "headers": headers, "body": body.decode()}
+
+
+class _Hook(WebhookClient):
+    """The same for a webhook."""
+
+    def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
+        status, headers, body = exchange(req, self.timeout)
+        return WebhookResponse(url=url, status_code=status, body=body.decode(), headers=headers)
 
 
 class SlackBot:
@@ -45,7 +63,7 @@ class SlackBot:
         self._channel = channel
         self._host = host_of(checked_url(base_url, "Slack's base_url"))
         self._limit_s = 3 * timeout_s
-        self._client = WebClient(
+        self._client = _Web(
             checked_secret(token.strip(), "Slack's token"),
             base_url,
             timeout=timeout_s,  # type: ignore[arg-type]  # urllib takes parts of a second
@@ -101,7 +119,7 @@ class SlackWebhook:
     def __init__(self, url: str, *, timeout_s: float = 15.0) -> None:
         self._host = host_of(checked_url(url, "Slack's webhook URL"))
         self._limit_s = 3 * timeout_s
-        self._client = WebhookClient(
+        self._client = _Hook(
             url,
             timeout=timeout_s,  # type: ignore[arg-type]  # urllib takes parts of a second
             logger=_SILENT,

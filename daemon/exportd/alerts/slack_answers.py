@@ -108,6 +108,7 @@ def refusal(answer: Answer, channel: str) -> NotSent:
         return ChannelRefuses(f"{said}: {_ADVICE[answer.code].format(channel=channel)}")
     if answer.code in _MESSAGE | _THREAD:
         return MessageRefused(f"{said}, also to the message in plain text")
-    if answer.status >= 400 or answer.code:
-        return ChannelRefuses(f"{said}: check the settings of the Slack app and the address")
+    if answer.status >= 300 or answer.code:
+        note = "no redirect is followed; " if answer.status < 400 and not answer.code else ""
+        return ChannelRefuses(f"{said}: {note}check the address and the Slack app's settings")
     return Unclear(f"{said}, and nothing that can be read")

@@ -11,15 +11,9 @@ from datetime import UTC, datetime
 from functools import reduce
 from http.client import HTTPException
 from typing import Any
-from urllib.request import (
-    HTTPHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-)
+from urllib.request import Request
 
-from .http import checked_secret, checked_url, failure, host_of, wait_s
+from .http import checked_secret, checked_url, exchange, failure, host_of, wait_s
 from .notice import ChannelRefuses, MessageRefused, Notice, NotNow, NotSent, Sent, Told, Unclear
 from .patience import within
 from .plain import clean, one_line, status_in_words
@@ -65,8 +59,7 @@ class Webhook:
             method="POST",
         )
         try:
-            with _opener().open(request, timeout=self._timeout_s) as response:
-                status, headers = response.status, dict(response.headers)
+            status, headers, _ = exchange(request, self._timeout_s)
         except (OSError, HTTPException, ValueError) as error:
             raise failure(error, self._host) from None
         if not 200 <= status < 300:
@@ -131,17 +124,6 @@ def _common(alerts: list[dict[str, Any]], part: str) -> dict[str, str]:
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _opener() -> OpenerDirector:
-    """Without the handlers that follow redirects, open files or speak FTP.
-
-    Every answer comes back as it is, whatever its status.
-    """
-    opener = OpenerDirector()
-    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
-        opener.add_handler(handler)
-    return opener
 
 
 def _refusal(status: int, wait: float | None, host: str) -> NotSent:
