@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from mail_server import DROP, SLOW, MailServer
 from notices import MESSAGE_ID, SINCE, notice, over, storm, told
 
-from exportd.alerts.email import Mail
-from exportd.alerts.letter import address, letter, page
 from exportd.alerts.notice import ChannelRefuses, MessageRefused, NotNow, NotSent, Unclear
 from exportd.alerts.words import headline, text
+from exportd.channels.email import Mail
+from exportd.channels.letter import address, letter, page
 from exportd.errors import ConfigurationError
 
 USER, PASSWORD = "exportd", "SENTINEL-password"  # looked for in every output

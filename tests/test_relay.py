@@ -437,7 +437,7 @@ def test_a_message_whose_sender_died_is_sent_again_and_says_so(office: Office) -
     send, office.slack.send = office.slack.send, die  # type: ignore[method-assign, assignment]
     with pytest.raises(Died):
         office.relay.turn()
-    office.slack.send = send  # type: ignore[method-assign, assignment]
+    office.slack.send = send  # type: ignore[method-assign]
     office.relay.turn()
     assert office.slack.sent == []  # its lease has not run out
     office.relay = office.hire()  # but who comes after it knows that it is gone

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from mail_server import tls_of
 from notices import notice, over, storm, told
 
-from exportd.alerts.blocks import blocks, escaped, fallback
 from exportd.alerts.notice import (
     Channel,
     ChannelRefuses,
@@ -28,7 +27,8 @@ from exportd.alerts.notice import (
     NotSent,
     Unclear,
 )
-from exportd.alerts.slack import SlackBot, SlackWebhook
+from exportd.channels.blocks import blocks, escaped, fallback
+from exportd.channels.slack import SlackBot, SlackWebhook
 from exportd.errors import ConfigurationError
 
 TOKEN = "xoxb-SENTINEL-token"  # noqa: S105  # and looked for in every output

@@ -17,7 +17,7 @@ from mail_server import tls_of
 from notices import MESSAGE_ID, PLACE, notice, over, storm, told
 
 from exportd.alerts.notice import ChannelRefuses, MessageRefused, NotNow, NotSent, Unclear
-from exportd.alerts.webhook import Webhook
+from exportd.channels.webhook import Webhook
 from exportd.errors import ConfigurationError
 
 TOKEN = "SENTINEL-token"  # noqa: S105  # and looked for in every output

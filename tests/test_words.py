@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from notices import notice, over, storm, told
 from test_architecture import IMPURE, _imports
 
-from exportd.alerts import blocks, letter, plain, slack_answers, words
+from exportd.alerts import plain, words
 from exportd.alerts.notice import Event
 from exportd.alerts.plain import clean, cut, one_line
 from exportd.alerts.rules import RULES
 from exportd.alerts.words import headline, left_out, text
+from exportd.channels import blocks, letter, slack_answers
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ log = structlog.get_logger()
 
 # What is looked for; ``alerts.rules`` says how bad each is.
 KINDS = (
-    "database_unreachable", "watcher_blind", "archive_absent", "disk_low", "files_waiting",
-    "no_export",
+    "database_unreachable", "watcher_blind", "archive_absent", "disk_low", "disk_filling",
+    "files_waiting", "no_export",
 )  # fmt: skip
 _OVER = "it is over"
 

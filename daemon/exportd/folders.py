@@ -167,6 +167,18 @@ def low_space(folders: Folders, reserve_bytes: int) -> str | None:
     return None
 
 
+def filling(folders: Folders, percent: float) -> str | None:
+    """Which disk has less than this free; None when none has."""
+    for folder in (folders.state, folders.archive):
+        try:
+            found = os.statvfs(folder)
+        except OSError:
+            continue  # another check says that the folder is gone
+        if found.f_blocks and 100 * found.f_bavail < percent * found.f_blocks:
+            return f"less than {percent:g} % of the disk of {folder} is free"
+    return None
+
+
 def is_unfinished(name: str) -> bool:
     """Whether a name says that its file is hidden or not yet complete."""
     return name.startswith(".") or name.lower().endswith(UNFINISHED)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from .conditions import Conditions
 from .digest import write_digest
 from .errors import TransientError
-from .folders import low_space
+from .folders import filling, low_space
 from .formats.text import escape
 from .render.wording import some
 from .watcher import Watcher, scan
@@ -44,6 +44,8 @@ class Lookout:
         if now >= self._files_at + FILES_EVERY_S:
             self._files_at = now
             see("files_waiting", self._waiting())
+            percent = place.settings.alerts.disk_free_percent
+            see("disk_filling", filling(place.folders, percent))
 
     def look_at_the_days(self, now: float) -> bool:
         """What only the database knows; whether something was written."""
@@ -77,11 +79,10 @@ class Lookout:
         at = self._place.settings.alerts.digest_at
         if at is None:
             return False
-        pending = some(self._watcher.pending, "file")
         return write_digest(
             self._place.store,
             self._memory_dir,
             at,
             datetime.now().astimezone(),
-            f"{pending} waiting",
+            self._watcher.pending,
         )

@@ -9,8 +9,12 @@ from itertools import chain
 from pathlib import Path
 
 from .models import Report, is_deferred
+from .relay import BUSY_S
 from .watcher import scan
 from .workplace import Workplace
+
+# So long a run without a daemon tries to tell people what it found.
+TELLING_S = 20.0
 
 
 def run_once(place: Workplace) -> tuple[int, list[Report], str]:
@@ -22,6 +26,7 @@ def run_once(place: Workplace) -> tuple[int, list[Report], str]:
     reports = [place.teller.add(report) for report in _once(place)]
     text = place.teller.tell() or "Nothing to do: no file waits.\n"
     place.store.close()
+    _tell_people(place)
     return os.EX_TEMPFAIL if any(map(is_deferred, reports)) else os.EX_OK, reports, text
 
 
@@ -40,6 +45,18 @@ def take(place: Workplace, paths: Iterable[Path]) -> Iterator[Report]:
     finally:
         place.teller.tell()
         place.store.close()
+        _tell_people(place)
+
+
+def _tell_people(place: Workplace) -> None:
+    """Alerts go out, as far as they do so at once; the next run sends the rest."""
+    deadline = time.monotonic() + TELLING_S
+    relay = place.relay(group_wait_s=0)
+    while (
+        relay.turn() == BUSY_S and time.monotonic() < deadline and not place.stopping.is_set()
+    ):
+        place.stopping.wait(BUSY_S)
+    relay.close()
 
 
 def _once(place: Workplace) -> Iterator[Report]:

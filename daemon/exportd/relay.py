@@ -100,6 +100,10 @@ class Relay:
         self._awake.wait(seconds)
         self._awake.clear()
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.close()
+
     def turn(self) -> float:
         """Do what is due now; returns after how many seconds more may be, or is."""
         try:

@@ -38,6 +38,7 @@ class RelayThread:
         self._relay.wake()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
+        self._relay.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -75,10 +75,11 @@ class AlertSettings(Section):
     group_wait: Annotated[float, Field(ge=0, le=60)] = 5.0
     repeat_interval: _Seconds = 86_400.0
     escalate_after: _Seconds = 900.0
-    quiet_hours: Annotated[str, Field(pattern=rf"^({_CLOCK}-{_CLOCK})?$")] = ""
-    digest_time: Annotated[str, Field(pattern=rf"^({_CLOCK})?$")] = "09:00"
+    quiet_hours: Annotated[str, Field(pattern=rf"^(off|{_CLOCK}-{_CLOCK})$")] = "off"
+    digest_time: Annotated[str, Field(pattern=rf"^(off|{_CLOCK})$")] = "09:00"
     no_export_days: Annotated[int, Field(ge=0, le=365)] = 7
     files_waiting_after: _Seconds = 300.0
+    disk_free_percent: Annotated[float, Field(ge=0, le=99)] = 10.0
     slow_ingest: _Seconds = 10.0
     large_export_bytes: Annotated[int, Field(gt=0)] = 10 * 1024 * 1024
     low_deduplication: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -87,7 +88,7 @@ class AlertSettings(Section):
     @property
     def digest_at(self) -> time | None:
         """When the summary of the day is told, in local time; None for never."""
-        return time.fromisoformat(self.digest_time) if self.digest_time else None
+        return None if self.digest_time == "off" else time.fromisoformat(self.digest_time)
 
     @field_validator("disabled")
     @classmethod
@@ -115,6 +116,7 @@ class SlackSettings(_ChannelSettings):
     channel: str = ""
     webhook_url: SecretStr | None = None
     webhook_url_file: Path | None = None
+    api_url: Annotated[str, Field(pattern=r"^https?://.+/$")] = "https://slack.com/api/"
 
     @model_validator(mode="after")
     def _is_one(self) -> SlackSettings:
@@ -162,8 +164,8 @@ def names(text: str) -> list[str]:
 
 
 def hours(text: str) -> tuple[time, time] | None:
-    """``22:00-07:00`` as two times of day; None where nothing is set."""
-    if not text:
+    """``22:00-07:00`` as two times of day; None for ``off``."""
+    if text == "off":
         return None
     start, _, end = text.partition("-")
     return time.fromisoformat(start), time.fromisoformat(end)

@@ -113,7 +113,7 @@ class Workplace:
             log.warning("store.outdated", exports=outdated, run="exportd reindex")
         self.teller.take_up()
 
-    def relay(self) -> Relay:
+    def relay(self, group_wait_s: float | None = None) -> Relay:
         """What tells people of alerts, with a connection of its own."""
         alerts, url = self.settings.alerts, self._database.url
         quiet = hours(alerts.quiet_hours)
@@ -124,7 +124,7 @@ class Workplace:
             f"{socket.gethostname()}:{printable(escape(str(self.folders.memory)))}",
             connected(self.settings),
             Policy(
-                timedelta(seconds=alerts.group_wait),
+                timedelta(seconds=alerts.group_wait if group_wait_s is None else group_wait_s),
                 timedelta(seconds=alerts.repeat_interval),
                 timedelta(seconds=alerts.escalate_after),
                 QuietHours(*quiet) if quiet else None,

@@ -1,7 +1,6 @@
-"""Alerts: what people are told, by which channel, in how many messages.
+"""Alerts: what people are told, of whom, when, and how it reads. All of it is pure.
 
-``rules`` says what each kind of alert means and what helps, ``routing`` who is told of it
-and when, ``notice`` what a message holds, ``words`` how it reads: all pure. ``slack``,
-``email`` and ``webhook`` send a notice; ``spool`` keeps alerts while the database is away.
-``exportd.relay`` tells the story.
+``rules`` says what each kind of alert means and what helps, ``routing`` who is told and in how
+few messages, ``notice`` what a message holds, ``words`` how it reads, ``listed`` what a list
+shows. ``exportd.relay`` tells the story, ``exportd.channels`` sends.
 """

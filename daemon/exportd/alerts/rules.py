@@ -55,9 +55,17 @@ RULES: dict[str, Rule] = {
         Rule(
             "disk_low",
             Severity.CRITICAL,
-            "The disk is almost full",
+            "The disk is full",
             "Free some space. Files wait in exports/ while there is too little.",
             lasts=True,
+        ),
+        Rule(
+            "disk_filling",
+            Severity.CRITICAL,
+            "The disk is filling up",
+            "Free some space, or set disk_free_percent in [alerts] lower.",
+            lasts=True,
+            after=("disk_low",),
         ),
         Rule(
             "archive_absent",

@@ -34,7 +34,7 @@ def _slack(slack: SlackSettings) -> Channel:
     if slack.webhook_url:
         return SlackWebhook(slack.webhook_url.get_secret_value())
     token = slack.token.get_secret_value() if slack.token else ""
-    return SlackBot(token, slack.channel)
+    return SlackBot(token, slack.channel, base_url=slack.api_url)
 
 
 def _mail(mail: MailSettings) -> Channel:

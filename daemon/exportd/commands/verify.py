@@ -21,13 +21,16 @@ from rich.progress import (
 )
 
 from .. import reindex, verify
+from ..alerts.rules import RULES
 from ..checks.facts import Finding, Weight
 from ..errors import DiskTrouble, ExportdError, RefusedRequest
 from ..folders import Folders
+from ..formats.text import escape, printable
 from ..lifecycle import database, held
 from ..render.verification import verification_report
+from ..render.wording import some
 from ..settings import Settings
-from ..store import Store, discard_staging, sole_staging, staging_url
+from ..store import NewAlert, Store, discard_staging, sole_staging, staging_url
 
 # What is done sooner needs no progress bar.
 _SOON_S = 1.0
@@ -79,11 +82,32 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
             except (RefusedRequest, DiskTrouble) as error:
                 refused = error
             done.findings.sort(key=lambda finding: finding.severity is Weight.NOTE)
+        _tell(live, folders, done)
     duration_s = time.monotonic() - started
     click.echo(_json(done, duration_s) if as_json else _text(done, duration_s), nl=as_json)
     if refused is not None and not done.damages:
         raise refused
     return os.EX_DATAERR if done.damages else 0
+
+
+def _tell(store: Store, folders: Folders, done: verify.Verification) -> None:
+    """Damage is an alert; the daemon's relay sends it. No damage ends one."""
+    memory_dir = escape(str(folders.memory))
+    if done.damages:
+        places = some(done.damages, "damaged place")
+        body = f"exportd verify found {places}; the first: {_first(done.findings[0])}"
+        rule = RULES["damage"]
+        alert = NewAlert(rule.kind, rule.severity, body, memory_dir, memory_dir)
+        store.run(lambda tx: tx.alert(alert))
+    else:
+        over = "exportd verify found no damage"
+        store.run(lambda tx: tx.resolve_alert("damage", memory_dir, over))
+
+
+def _first(finding: Finding) -> str:
+    what = finding.kind.replace("_", " ")
+    where = finding.file or finding.conversation_id
+    return f"{what} ({printable(where)})" if where else what
 
 
 def _deep(

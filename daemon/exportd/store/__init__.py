@@ -29,6 +29,7 @@ from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
     Attempt,
+    DayFacts,
     Decision,
     Drop,
     Gathered,
@@ -44,6 +45,7 @@ from .writing import describe, finish_empty, relocate, write
 
 __all__ = [
     "Attempt",
+    "DayFacts",
     "Decision",
     "Drop",
     "Gathered",
@@ -275,11 +277,9 @@ class Store:
         """Whether there is, or was, an alert of this fingerprint."""
         return bool(self._fetch("had_digest", fingerprint=fingerprint)[0][0])
 
-    def digest_facts(self, memory_dir: str, since: datetime) -> tuple[int, ...]:
-        """Since then: exports, dead letters, messages seen, of these new; alerts firing now."""
-        return tuple(
-            map(int, self._fetch("digest_facts", memory_dir=memory_dir, since=since)[0])
-        )
+    def day_facts(self, memory_dir: str, since: datetime) -> DayFacts:
+        """What happened in a memory folder since then."""
+        return DayFacts(*self._fetch("day_facts", memory_dir=memory_dir, since=since)[0])
 
     def last_drop(self, memory_dir: str) -> datetime | None:
         """When the last file came."""

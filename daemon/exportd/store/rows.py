@@ -62,6 +62,18 @@ class NewAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class DayFacts:
+    """A day in numbers: files, messages in them, of these new; alerts that are open now."""
+
+    exports: int
+    dead_letters: int
+    seen: int
+    new: int
+    firing: int
+    first_drop: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """Of an ingested export: its conversation, the messages it shows, and how many its
 

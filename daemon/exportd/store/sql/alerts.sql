@@ -350,13 +350,18 @@ SELECT %(alert_id)s, %(channel)s, 'firing',
        CASE WHEN %(is_sure)s::bool THEN 'sent' ELSE 'assigned' END, message_id
 FROM message;
 
--- digest_facts --
-SELECT (SELECT count(*) FROM drops WHERE created_at > %(since)s),
-       (SELECT count(*) FROM drops WHERE created_at > %(since)s AND outcome = 'dead_letter'),
-       (SELECT coalesce(sum(messages_processed), 0) FROM deduplication_log WHERE created_at > %(since)s),
-       (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)
-        FROM deduplication_log WHERE created_at > %(since)s),
-       (SELECT count(*) FROM alerts WHERE state = 'firing' AND memory_dir = %(memory_dir)s);
+-- day_facts --
+SELECT d.drops, d.dead_letters, l.processed, l.processed - l.duplicates,
+       (SELECT count(*) FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s),
+       (SELECT min(created_at) FROM drops WHERE memory_dir = %(memory_dir)s)
+FROM (SELECT count(*) AS drops, count(*) FILTER (WHERE outcome = 'dead_letter') AS dead_letters
+      FROM drops WHERE memory_dir = %(memory_dir)s AND created_at > %(since)s) AS d,
+     (SELECT coalesce(sum(g.messages_processed), 0)::bigint AS processed,
+             coalesce(sum(g.duplicates_filtered), 0)::bigint AS duplicates
+      FROM deduplication_log g
+      WHERE g.created_at > %(since)s
+        AND EXISTS (SELECT FROM drops r WHERE r.export_id = g.export_id
+                                          AND r.memory_dir = %(memory_dir)s)) AS l;
 
 -- last_drop --
 SELECT max(created_at) FROM drops WHERE memory_dir = %(memory_dir)s;

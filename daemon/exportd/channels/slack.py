@@ -17,10 +17,10 @@ from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookResponse
 
+from ..alerts.notice import Notice, Sent
 from ..models import Severity
 from .blocks import blocks, fallback
 from .http import checked_secret, checked_url, exchange, failure, host_of, wait_s
-from .notice import Notice, Sent
 from .patience import within
 from .slack_answers import Answer, code_in, refusal
 

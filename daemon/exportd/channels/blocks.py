@@ -11,9 +11,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .notice import Notice
-from .plain import cut
-from .words import LIST_ALL, Words, all_words, footer, headline, left_out, repeat_note, text
+from ..alerts.notice import Notice
+from ..alerts.plain import cut
+from ..alerts.words import (
+    LIST_ALL,
+    Words,
+    all_words,
+    footer,
+    headline,
+    left_out,
+    repeat_note,
+    text,
+)
 
 Block = dict[str, Any]
 

@@ -13,11 +13,20 @@ from http.client import HTTPException
 from typing import Any
 from urllib.request import Request
 
+from ..alerts.notice import (
+    ChannelRefuses,
+    MessageRefused,
+    Notice,
+    NotNow,
+    NotSent,
+    Sent,
+    Told,
+    Unclear,
+)
+from ..alerts.plain import clean, one_line, status_in_words
+from ..alerts.words import is_over, words_of
 from .http import checked_secret, checked_url, exchange, failure, host_of, wait_s
-from .notice import ChannelRefuses, MessageRefused, Notice, NotNow, NotSent, Sent, Told, Unclear
 from .patience import within
-from .plain import clean, one_line, status_in_words
-from .words import is_over, words_of
 
 _NOT_YET = "0001-01-01T00:00:00Z"  # the zero time of Go, as Alertmanager has it
 _ADVICE = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from .notice import Sent, Unclear
+from ..alerts.notice import Sent, Unclear
 
 
 def within(limit_s: float, send: Callable[[], Sent], host: str) -> Sent:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .notice import ChannelRefuses, MessageRefused, NotNow, NotSent, Unclear
-from .plain import status_in_words
+from ..alerts.notice import ChannelRefuses, MessageRefused, NotNow, NotSent, Unclear
+from ..alerts.plain import status_in_words
 
 _CODE = re.compile(r"[a-z][a-z_]{1,59}")
 

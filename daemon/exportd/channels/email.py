@@ -16,12 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from ..alerts.notice import (
+    ChannelRefuses,
+    MessageRefused,
+    Notice,
+    NotNow,
+    NotSent,
+    Sent,
+    Unclear,
+)
+from ..alerts.plain import cut, one_line
 from ..errors import ConfigurationError
 from .http import reason
 from .letter import address, letter, message_id
-from .notice import ChannelRefuses, MessageRefused, Notice, NotNow, NotSent, Sent, Unclear
 from .patience import within
-from .plain import cut, one_line
 
 Security = Literal["starttls", "ssl", "none"]
 

@@ -16,10 +16,9 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from html import escape
 
-from ..errors import ConfigurationError
-from .notice import Notice
-from .plain import one_line
-from .words import (
+from ..alerts.notice import Notice
+from ..alerts.plain import one_line
+from ..alerts.words import (
     LIST_ALL,
     OVER,
     Words,
@@ -30,6 +29,7 @@ from .words import (
     repeat_note,
     text,
 )
+from ..errors import ConfigurationError
 
 _ASCII = policy.SMTP.clone(cte_type="7bit")
 _COMMAND = re.compile(r"`([^`\n]+)`")

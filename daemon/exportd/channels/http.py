@@ -22,8 +22,8 @@ from urllib.request import (
     Request,
 )
 
+from ..alerts.notice import NotNow, NotSent, Unclear
 from ..errors import ConfigurationError
-from .notice import NotNow, NotSent, Unclear
 
 _LONGEST_WAIT_S = 3600.0
 _LONGEST_BODY = 1_000_000
