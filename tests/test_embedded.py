@@ -108,6 +108,29 @@ def test_a_server_that_was_killed_starts_again_with_all_that_was_committed(
         assert rows(server.url, "SELECT count(*) FROM t") == [(1000,)]
 
 
+@pytest.mark.parametrize("what", ["another program", "a zombie"])
+def test_a_killed_server_whose_process_id_lives_on_starts_again(
+    folder: Path, what: str
+) -> None:
+    """The id is another program's after a power cut; nobody buries it below process 1."""
+    with user(folder) as first:
+        pid = server_pid(folder)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        first.kill()
+    wait_until(lambda: server_pid(folder) is None)
+    time.sleep(0.5)  # its children notice within moments
+    lock = folder / "postgres" / "postmaster.pid"
+    program = ["sleep", "60"] if what == "another program" else ["true"]
+    with subprocess.Popen(program) as other:
+        if what == "a zombie":
+            os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        lock.write_text(lock.read_text().replace(str(pid), str(other.pid), 1))
+        with embedded_server(folder) as server:
+            assert rows(server.url, "SELECT 1") == [(1,)]
+        other.kill()
+
+
 def test_the_server_log_never_holds_message_text(folder: Path) -> None:
     with embedded_server(folder) as server:
         for statement in (

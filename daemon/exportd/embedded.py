@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import pwd
+import re
 import subprocess
 import threading
 import warnings
@@ -107,6 +108,7 @@ def _start(data: Path, stopping: threading.Event) -> str:
     try:
         server.ensure_pgdata_inited()
         _configure(data)
+        _forget_dead(data)
         for attempt in tenacity.Retrying(
             # AssertionError: pgserver found the server in the middle of its recovery.
             retry=tenacity.retry_if_exception_type((AssertionError, subprocess.TimeoutExpired)),
@@ -154,6 +156,23 @@ def _configure(data: Path) -> None:
     if _INCLUDE not in main.read_text():
         with main.open("a") as file:
             file.write(f"\n{_INCLUDE}")
+
+
+def _forget_dead(data: Path) -> None:
+    """Remove what a killed server left behind when its process id is no server's now.
+
+    After a power cut the id may be another program's, and where exportd is process 1 of a
+    container, a killed server stays as a zombie: pgserver takes both for a running server.
+    A server that does run would still be found by its shared memory.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text().split()[0])
+        _, name, facts = re.split(r"[()]", Path(f"/proc/{pid}/stat").read_text(), maxsplit=2)
+    except (OSError, ValueError, IndexError):
+        return  # no server was killed, or its id is nobody's
+    if name != "postgres" or facts.split()[0] == "Z":
+        lock.unlink(missing_ok=True)
 
 
 def _log_bytes(data: Path) -> int:
