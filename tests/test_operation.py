@@ -285,6 +285,20 @@ def test_a_log_file_that_cannot_be_written_is_refused(exportd: Command, tmp_path
     assert "log_file" in done.stderr
 
 
+def test_streams_that_a_parent_closed_keep_nothing_from_working(
+    exportd: Command, exports: Path
+) -> None:
+    (exports / "a.txt").write_text(TALK)
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -m exportd run --once <&- >&- 2>&-', sys.executable],
+        env=exportd.environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert not list(exports.iterdir())
+
+
 def test_more_signals_than_one_make_the_end_no_worse(exportd: Command) -> None:
     with exportd.running() as process:
         for _ in range(50):
