@@ -201,6 +201,29 @@ def test_without_any_setting_the_command_works_and_leaves_no_server(memory_dir: 
     assert server_pid(memory_dir / ".exportd") is None
 
 
+def test_a_ctrl_c_while_the_server_is_made_ends_the_daemon_as_any_other(
+    memory_dir: Path,
+) -> None:
+    """A terminal sends SIGINT to the whole group, initdb included."""
+    exportd = Command(memory_dir, None)
+    data = memory_dir / ".exportd" / "postgres"
+    with subprocess.Popen(
+        [sys.executable, "-m", "exportd", "run"],
+        env=exportd.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until((data / "base").exists)
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
+    assert "Free disk space" not in told
+    assert exportd("run", "--once").returncode == 0
+
+
 @pytest.mark.skipif("TEST_SLOW" not in os.environ, reason="slow: set TEST_SLOW=1")
 def test_a_server_that_hangs_does_not_keep_the_daemon_from_ending(memory_dir: Path) -> None:
     """All of it stands still, as on a disk that does not answer; 20 s is what systemd gives."""

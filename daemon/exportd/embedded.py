@@ -119,6 +119,10 @@ def _start(data: Path, stopping: threading.Event) -> str:
             with attempt:
                 server.ensure_postgres_running()
     except (AssertionError, subprocess.SubprocessError, OSError) as error:
+        if stopping.is_set():  # Ctrl-C reaches initdb, too
+            raise DatabaseUnavailable(
+                "exportd was stopped before the embedded PostgreSQL had started"
+            ) from error
         raise DatabaseUnavailable(
             f"the embedded PostgreSQL did not start: {_said(data, log_bytes, error)}. "
             f"{_what_to_do(data, server.system_user)}, or set EXPORTD_DATABASE_URL to use a "
