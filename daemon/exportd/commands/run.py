@@ -23,7 +23,9 @@ from ..workplace import workplace
 def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     """Watch the drop folder and ingest what arrives.
 
-    The daemon ends on SIGTERM or Ctrl-C, after the file in hand.
+    The daemon ends on SIGTERM or Ctrl-C, after the file in hand; SIGHUP opens log_file
+    anew, or ends it too where the log goes to a terminal. Settings come from
+    exportd.toml and EXPORTD_…; 'exportd check-config' prints them all.
 
     \b
     exportd run          the daemon
