@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +143,27 @@ def test_clients_that_say_nothing_keep_nobody_from_being_answered_for_long(
 
         wait_until(answers, 15)
         for client in silent:
+            client.close()
+
+
+def test_clients_that_say_a_byte_now_and_then_are_not_waited_for(exportd: Command) -> None:
+    with listening(exportd) as address:
+        port = int(address.rpartition(":")[2])
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+
+        def answers() -> bool:
+            for client in slow:
+                with suppress(OSError):
+                    client.send(b"G")
+            time.sleep(0.2)
+            try:
+                return get(f"{address}/livez")[0] == 200
+            except OSError:
+                return False
+
+        assert not answers()
+        wait_until(answers, 15)
+        for client in slow:
             client.close()
 
 
