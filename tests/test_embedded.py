@@ -121,11 +121,13 @@ def test_a_killed_server_whose_process_id_lives_on_starts_again(
     wait_until(lambda: server_pid(folder) is None)
     time.sleep(0.5)  # its children notice within moments
     lock = folder / "postgres" / "postmaster.pid"
+    _, _, _, port, sockets, *_ = lock.read_text().splitlines()
     program = ["sleep", "60"] if what == "another program" else ["true"]
     with subprocess.Popen(program) as other:
         if what == "a zombie":
             os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        lock.write_text(lock.read_text().replace(str(pid), str(other.pid), 1))
+        for place in (lock, Path(sockets, f".s.PGSQL.{port}.lock")):
+            place.write_text(place.read_text().replace(str(pid), str(other.pid), 1))
         with embedded_server(folder) as server:
             assert rows(server.url, "SELECT 1") == [(1,)]
         other.kill()

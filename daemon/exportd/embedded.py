@@ -171,11 +171,12 @@ def _forget_dead(data: Path) -> None:
     """
     lock = data / "postmaster.pid"
     try:
-        pid = int(lock.read_text().split()[0])
+        pid, _, _, port, sockets, *_ = lock.read_text().splitlines()
         _, name, facts = re.split(r"[()]", Path(f"/proc/{pid}/stat").read_text(), maxsplit=2)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return  # no server was killed, or its id is nobody's
     if name != "postgres" or facts.split()[0] == "Z":
+        (Path(sockets) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)  # has its id, too
         lock.unlink(missing_ok=True)
 
 
