@@ -36,6 +36,9 @@ from .store import Attempt, Drop, Store
 
 log = structlog.get_logger()
 
+# Of so many waiting sidecars it is remembered when they came.
+_MAX_SIDECARS = 10_000
+
 
 class Pipeline:
     """The road of a file through one memory folder into one database."""
@@ -59,6 +62,7 @@ class Pipeline:
         self._limits = limits
         self._sidecar_timeout_s = sidecar_timeout_s
         self._owed: list[Callable[[], None]] = []
+        self._sidecars: dict[tuple[Path, int, int], float] = {}
 
     def ingest(self, path: Path) -> Report | None:
         """A dropped file to its fate; None when another worker took it.
@@ -99,9 +103,19 @@ class Pipeline:
         )
 
     def _wait_for_export(self, sidecar: Path) -> None:
-        """A while, from the time on that the sidecar came into the folder."""
+        """A while, from the time on that the sidecar came into the folder.
+
+        By its own time at the first look alone: the clock may be set meanwhile.
+        """
         with suppress(FileNotFoundError):
-            if time.time() - sidecar.lstat().st_ctime < self._sidecar_timeout_s:
+            status, now = sidecar.lstat(), time.monotonic()
+            if len(self._sidecars) >= _MAX_SIDECARS:
+                self._sidecars.clear()
+            came_at = self._sidecars.setdefault(
+                (sidecar, status.st_ino, status.st_mtime_ns),
+                now - max(time.time() - status.st_ctime, 0),
+            )
+            if now - came_at < self._sidecar_timeout_s:
                 name = printable(escape(sidecar.name.removesuffix(SIDECAR)))
                 raise TransientError(f"{name}, its export, has not come yet")
 
