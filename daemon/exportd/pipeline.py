@@ -223,7 +223,7 @@ class Pipeline:
         reach("store.begin")
         report = self._store.run(lambda tx: ingest(tx, read))
         reach("store.committed")
-        return report
+        return report or self._known(drop, self._store.begin(drop))
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""
