@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -651,6 +652,25 @@ def test_a_file_that_killed_exportd_three_times_is_set_aside(road: Road) -> None
     assert "died 3 times" in report.reason
     assert (road.folders.failed / "a.txt").read_text() == garden(4)
     assert road.drop("a.txt", garden(4)).fate is Fate.INGESTED
+
+
+def test_a_file_whose_storing_takes_too_long_does_not_wait_for_ever(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers all the while, so it is this file's doing."""
+    monkeypatch.setattr("exportd.store.line._GRACE_S", 0.0)
+    monkeypatch.setattr("exportd.pipeline.ingest", lambda _tx, _read: time.sleep(2))
+    road.pipeline._store = Store(road.url, 0.5)
+    (road.folders.exports / "a.txt").write_text(garden(4))
+    fates = [road.pipeline.ingest(road.folders.exports / "a.txt")]
+    for _ in range(3):
+        fates += [road.pipeline.resume(claim) for claim in road.intake.sweep()]
+    told = [(report.fate, report.reason) for report in fates if report]
+    assert [fate for fate, _ in told] == [*[Fate.DEFERRED] * 3, Fate.DEAD_LETTER]
+    assert "did not answer within 0.5 s" in told[0][1]
+    assert "timeout in [database]" in told[3][1]
+    assert (road.folders.failed / "a.txt").read_text() == garden(4)
+    road.pipeline._store.close()
 
 
 def test_one_file_that_cannot_be_moved_is_deferred_and_the_next_goes_on(road: Road) -> None:

@@ -20,7 +20,7 @@ import structlog
 from . import formats
 from .archive import Archive
 from .crash import reach
-from .errors import ExportdError, PermanentError, TransientError
+from .errors import ExportdError, PermanentError, TookTooLong, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
@@ -167,8 +167,8 @@ class Pipeline:
                 if not self._intake.changed(claim, content):
                     reach("recheck.done")
                     return self._archived(claim, drop, attempt, report)
-        except TransientError:
-            if attempt is not None:
+        except TransientError as error:
+            if attempt is not None and not self._is_its_own(error):
                 self._owe(partial(self._store.refund_attempt, attempt.export_id))
             raise
         except PermanentError as error:
@@ -184,6 +184,19 @@ class Pipeline:
                 "report it, with the traceback from the log"
             )
             return self._dead_letter(claim, drop, attempt, reason, error)
+
+    def _is_its_own(self, error: TransientError) -> bool:
+        """Whether storing took too long though the server answers: then the attempt counts.
+
+        Else a file whose storing is too much would be tried again for ever.
+        """
+        if not isinstance(error, TookTooLong):
+            return False
+        try:
+            self._store.ping()
+        except TransientError:
+            return False
+        return True
 
     def _session_id(self, claim: Claim) -> str | None:
         if is_sidecar(claim.name):
@@ -207,8 +220,9 @@ class Pipeline:
             return self._known(drop, attempt)
         if attempt.attempts > self._limits.max_attempts:
             raise PermanentError(
-                f"exportd died {self._limits.max_attempts} times while it read this file; it "
-                "was set aside so that others can be read. Please report it"
+                f"exportd died {self._limits.max_attempts} times over this file, or gave it up "
+                "because storing it took longer than timeout in [database]; it was set aside "
+                "so that others can be read. Please report it"
             )
         started = time.monotonic()
         reach("parse.begin")
