@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -241,6 +243,25 @@ def test_scan_goes_by_name_and_leaves_hidden_folders_alone(folder: Path) -> None
         (folder / name).write_text("> hi")
     found = [str(path.relative_to(folder)) for path in scan(folder)]
     assert found == ["a.txt", "b.txt", "c/d.txt"]
+
+
+@pytest.fixture
+def bottom(folder: Path) -> Iterator[Path]:
+    """A folder deeper than calls can be; no library of Python's makes or removes one."""
+    deep = folder / "/".join("d" * (sys.getrecursionlimit() + 100))
+    subprocess.run(["mkdir", "-p", str(deep)], check=True)
+    yield deep
+    subprocess.run(["rm", "-rf", str(folder / "d")], check=True)
+
+
+def test_folders_of_any_depth_are_looked_through_and_hold_nothing_up(
+    folder: Path, bottom: Path
+) -> None:
+    (bottom / "deep.txt").write_text("> hi")
+    (folder / "z.txt").write_text("> hi")
+    with watching(folder) as watcher:
+        assert take(watcher, 2) == [bottom / "deep.txt", folder / "z.txt"]
+        assert "every 5 seconds" in str(watcher.trouble)
 
 
 def test_events_in_hidden_folders_are_no_drops_either(folder: Path) -> None:

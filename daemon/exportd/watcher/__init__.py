@@ -245,14 +245,24 @@ def _came_at(path: Path) -> float:
 
 
 def scan(folder: Path) -> Iterator[Path]:
-    """Everything under ``folder`` that is no folder and not hidden, by name."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
+    """Everything under ``folder`` that is no folder and not hidden, by name.
+
+    However deep it lies: a call for each level would end at a thousand.
+    """
+    levels = [_entries(folder)]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("."):
-                yield from scan(Path(entry.path))
+                levels.append(_entries(Path(entry.path)))
         elif not is_unfinished(entry.name):
             yield Path(entry.path)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        return iter(sorted(os.scandir(folder), key=lambda entry: entry.name))
+    except OSError:
+        return iter(())
