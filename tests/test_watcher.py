@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import out_of_reach, wait_until
 
 from exportd.intake.files import has_writer
 from exportd.watcher import Watcher, scan
@@ -262,6 +262,15 @@ def test_folders_of_any_depth_are_looked_through_and_hold_nothing_up(
     with watching(folder) as watcher:
         assert take(watcher, 2) == [bottom / "deep.txt", folder / "z.txt"]
         assert "every 5 seconds" in str(watcher.trouble)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_until_it_can_be(folder: Path) -> None:
+    with out_of_reach(folder) as deep, watching(folder) as watcher:
+        wait_until(lambda: "cannot be looked into" in str(watcher.trouble))
+        deep.rename(folder / "e")
+        assert [path.name for path in take(watcher, 1)] == ["a.txt"]
+        watcher.rescan()
+        wait_until(lambda: "looked into" not in str(watcher.trouble))
 
 
 def test_events_in_hidden_folders_are_no_drops_either(folder: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from ..folders import is_unfinished
+from ..formats.text import printable
 from .events import Events
 from .root import Root, untold_file_system
 from .settling import Settling
@@ -56,6 +57,7 @@ class Watcher:
         self._rescan_s = rescan_s
         self._root = Root(folder)
         self._root_trouble: str | None = None
+        self._unseen: dict[Path, str] = {}  # what the last scan could not look into
         self._next_look = 0.0
         self._hints: queue.Queue[tuple[Path, bool]] = queue.Queue(MAX_WAITING)
         self._events = Events(folder, self._hint, self.rescan)
@@ -97,8 +99,9 @@ class Watcher:
     @property
     def trouble(self) -> str | None:
         """What keeps files from being seen, or being seen soon; None when nothing does."""
-        if self._root_trouble or not self._events.blind:
-            return self._root_trouble
+        unseen = next(iter(self._unseen.values()), None)
+        if self._root_trouble or unseen or not self._events.blind:
+            return self._root_trouble or unseen
         return (
             f"no events arrive from {self._folder} ({self._events.blind}); it is looked "
             f"through every {BLIND_RESCAN_S:g} seconds instead"
@@ -153,7 +156,8 @@ class Watcher:
         return min(next_scan, time.monotonic() + self._interval_s())
 
     def _interval_s(self) -> float:
-        return min(self._rescan_s, BLIND_RESCAN_S) if self._events.blind else self._rescan_s
+        is_blind = self._events.blind or self._unseen
+        return min(self._rescan_s, BLIND_RESCAN_S) if is_blind else self._rescan_s
 
     def _look_at_root(self, now: float) -> None:
         """Another folder under the name is watched anew; one that is not ours is left alone."""
@@ -173,8 +177,9 @@ class Watcher:
             self.scanned.set()
             return
         began, missed = time.time(), 0
+        unseen: dict[Path, str] = {}
         source = "scan" if self._scanned_at else "startup"
-        for path in scan(self._folder):
+        for path in scan(self._folder, unseen):
             came_at = _came_at(path)
             is_news = source == "startup" or came_at > self._scanned_at
             told_in_time = came_at > began - EVENT_S or self._events.blind
@@ -185,6 +190,9 @@ class Watcher:
             log.warning(
                 "watcher.missed", files=missed, reason="a scan found what no event told of"
             )
+        if self._unseen and not unseen:
+            self._events.restart("folder")  # what could not be entered is not watched either
+        self._unseen = unseen
         self._scanned_at = began
         self.scanned.set()
 
@@ -244,25 +252,34 @@ def _came_at(path: Path) -> float:
         return 0.0
 
 
-def scan(folder: Path) -> Iterator[Path]:
+def scan(folder: Path, unseen: dict[Path, str] | None = None) -> Iterator[Path]:
     """Everything under ``folder`` that is no folder and not hidden, by name.
 
-    However deep it lies: a call for each level would end at a thousand.
+    However deep it lies: a call for each level would end at a thousand. Folders that cannot
+    be looked into are noted in ``unseen``, with what is wrong.
     """
-    levels = [_entries(folder)]
+    levels = [_entries(folder, unseen)]
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
             levels.pop()
         elif entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("."):
-                levels.append(_entries(Path(entry.path)))
+                levels.append(_entries(Path(entry.path), unseen))
         elif not is_unfinished(entry.name):
             yield Path(entry.path)
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path, unseen: dict[Path, str] | None) -> Iterator[os.DirEntry[str]]:
     try:
-        return iter(sorted(os.scandir(folder), key=lambda entry: entry.name))
-    except OSError:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        os.stat(f"{folder}/.")  # noqa: PTH116  # to list it is one right, to enter another
+    except FileNotFoundError:
+        return iter(())  # gone meanwhile
+    except OSError as error:
+        if unseen is not None:
+            name = printable(str(folder))
+            unseen[folder] = f"{name} cannot be looked into ({error.strerror}); its files wait"
         return iter(())
+    return iter(entries)
