@@ -76,7 +76,10 @@ class Intake:
         try:
             place.mkdir(mode=0o700)
         except OSError as error:
-            raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
+            # Without the claim's id: what waits is told once, for it has the same reason.
+            raise DiskTrouble(
+                f"{place.parent}: no folder can be made there ({error.strerror})"
+            ) from error
         reach("claim.place")
         try:
             path.rename(place / path.name)
@@ -95,7 +98,9 @@ class Intake:
         except FileNotFoundError:
             pass  # its folder was removed behind it
         except OSError as error:
-            raise DiskTrouble(f"{place}: cannot be made durable ({error.strerror})") from error
+            raise DiskTrouble(
+                f"{place.parent}: a claim cannot be made durable ({error.strerror})"
+            ) from error
         reach("claim.durable")
         return Claim(claim_id, place / path.name)
 
