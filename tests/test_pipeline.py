@@ -599,3 +599,15 @@ def test_a_file_that_is_still_written_is_not_archived_before_its_writer_is_done(
         raw = (road.folders.archive / name).read_bytes()
         assert hashlib.sha256(raw).hexdigest() == sha256
     assert len(stored(road.url)) == 12
+
+
+def test_a_claimed_file_whose_disk_goes_away_is_no_dead_letter(road: Road) -> None:
+    memory, away = road.folders.memory, road.folders.memory.with_name("away")
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    memory.rename(away)
+    assert road.pipeline.resume(claim).fate is Fate.DEFERRED
+    assert rows(road.url, "SELECT 1 FROM dead_letters") == []
+    away.rename(memory)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED

@@ -8,8 +8,8 @@ every step a kill leaves the bytes under exactly one folder and the next start g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ import structlog
 from . import formats
 from .archive import Archive
 from .crash import reach
-from .errors import ExportdError, PermanentError, TransientError
+from .errors import DiskTrouble, ExportdError, PermanentError, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
@@ -132,27 +132,28 @@ class Pipeline:
         attempt: Attempt | None = None
         report: Report | None = None
         try:
-            while True:
-                grown = attempt
-                self._wait_for_writer(claim)
-                content = self._intake.read(claim)
-                drop = replace(
-                    drop,
-                    explicit_id=self._session_id(claim),
-                    sha256=content.sha256,
-                    size_bytes=len(content.raw),
-                    modified_at=content.modified_at,
-                )
-                reach("attempt.begin")
-                attempt = self._store.begin(drop)
-                reach("attempt.counted")
-                if grown and grown.export_id != attempt.export_id:
-                    self._store.mark_grown(grown.export_id, drop.sha256)
-                report = self._stored(drop, content, attempt)
-                self._wait_for_writer(claim)
-                if not self._intake.changed(claim, content):
-                    reach("recheck.done")
-                    return self._archived(claim, drop, attempt, report)
+            with _disk(claim.path):
+                while True:
+                    grown = attempt
+                    self._wait_for_writer(claim)
+                    content = self._intake.read(claim)
+                    drop = replace(
+                        drop,
+                        explicit_id=self._session_id(claim),
+                        sha256=content.sha256,
+                        size_bytes=len(content.raw),
+                        modified_at=content.modified_at,
+                    )
+                    reach("attempt.begin")
+                    attempt = self._store.begin(drop)
+                    reach("attempt.counted")
+                    if grown and grown.export_id != attempt.export_id:
+                        self._store.mark_grown(grown.export_id, drop.sha256)
+                    report = self._stored(drop, content, attempt)
+                    self._wait_for_writer(claim)
+                    if not self._intake.changed(claim, content):
+                        reach("recheck.done")
+                        return self._archived(claim, drop, attempt, report)
         except TransientError:
             if attempt is not None:
                 self._owe(partial(self._store.refund_attempt, attempt.export_id))
@@ -290,6 +291,15 @@ class Pipeline:
         while self._owed:
             self._owed[0]()
             self._owed.pop(0)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What the system refuses is no fault of the file: its disk went away, say."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskTrouble(f"{path}: {error.strerror}") from error
 
 
 def _deferred(name: str, error: Exception) -> Report:
