@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from exportd.errors import DiskTrouble, PermanentError, UnreadableFile
+from exportd.errors import DiskTrouble, PermanentError, TransientError, UnreadableFile
 from exportd.folders import Folders
 from exportd.intake import Claim, Intake
 from exportd.intake.files import has_writer
@@ -183,6 +183,35 @@ def test_what_is_no_regular_file_is_claimed_and_refused_without_opening_it(
     assert not has_writer(claim.path)
     with pytest.raises(UnreadableFile, match="drop a copy of the file itself"):
         intake.read(claim)
+
+
+def test_a_file_that_never_holds_still_does_not_hold_the_reader_up(
+    folders: Folders, intake: Intake
+) -> None:
+    """As on a network's disk, where no lease tells that a program writes to it."""
+    path = folders.exports / "a.txt"
+    path.write_text("> hi" * 100_000)
+    claim = claimed(intake, path)
+    done = threading.Event()
+
+    def write() -> None:
+        with claim.path.open("a") as file:
+            while not done.wait(0.0001):
+                file.write("x")
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    end = threading.Timer(10, done.set)
+    end.start()
+    try:
+        with pytest.raises(TransientError, match="writes to it"):
+            intake.read(claim)
+        assert not done.is_set()
+    finally:
+        done.set()
+        end.cancel()
+        writer.join()
 
 
 def test_a_file_that_may_not_be_read_says_whose_it_is(open_to_all: Path) -> None:

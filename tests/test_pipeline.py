@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 
@@ -611,3 +614,29 @@ def test_a_claimed_file_whose_disk_goes_away_is_no_dead_letter(road: Road) -> No
     assert rows(road.url, "SELECT 1 FROM dead_letters") == []
     away.rename(memory)
     assert road.pipeline.resume(claim).fate is Fate.INGESTED
+
+
+def test_a_file_that_changes_in_every_round_gives_way_to_others(road: Road) -> None:
+    """Touched, so that no lease tells of it: as of no writer on a network's disk."""
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.0002):
+            with suppress(FileNotFoundError):
+                os.utime(claim.path)
+
+    writer, end = threading.Thread(target=write), threading.Timer(10, done.set)
+    writer.start()
+    end.start()
+    report = road.pipeline.resume(claim)
+    was_first = not done.is_set()
+    done.set()
+    end.cancel()
+    writer.join()
+    assert (report.fate, was_first) == (Fate.DEFERRED, True)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED
+    assert len(stored(road.url)) == 2
+    assert_sound(road.url)

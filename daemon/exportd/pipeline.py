@@ -34,6 +34,9 @@ from .models import Fate, Report, Transcript
 from .residence import assign, recognise_again
 from .store import Attempt, Drop, Store
 
+# So often is a file taken again that changed while it was stored; then others go first.
+_ROUNDS = 5
+
 log = structlog.get_logger()
 
 
@@ -131,11 +134,13 @@ class Pipeline:
         drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
         attempt: Attempt | None = None
         report: Report | None = None
+        rounds = 0
         try:
             with _disk(claim.path):
                 while True:
+                    rounds += 1
                     grown = attempt
-                    self._wait_for_writer(claim)
+                    self._wait_for_writer(claim, rounds)
                     content = self._intake.read(claim)
                     drop = replace(
                         drop,
@@ -181,9 +186,12 @@ class Pipeline:
         session_id = self._intake.session_id(claim)
         return escape(session_id) if session_id else None
 
-    def _wait_for_writer(self, claim: Claim) -> None:
-        """A file is read, and archived, only when nobody writes to it any more."""
-        if self._intake.in_use(claim):
+    def _wait_for_writer(self, claim: Claim, rounds: int = 0) -> None:
+        """A file is read, and archived, only when nobody writes to it any more.
+
+        Where the kernel does not tell, one that changed in each round is still written.
+        """
+        if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
 
     def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:

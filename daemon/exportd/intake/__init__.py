@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..crash import reach
-from ..errors import DiskTrouble, PermanentError
+from ..errors import DiskTrouble, PermanentError, TransientError
 from ..folders import (
     Folders,
     fsync_directory,
@@ -27,6 +27,9 @@ from ..folders import (
 )
 from .files import has_writer, is_synced, opened, read_chunks
 from .sidecar import read_sidecar
+
+# So often is a file read anew that was written to meanwhile; then others have their turn.
+_READS = 5
 
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
 
@@ -136,10 +139,10 @@ class Intake:
 
         Raises ``UnreadableFile`` when it is no regular file or may not be read, and
         ``PermanentError`` when it is too large. A file that grows meanwhile is read
-        anew until it holds still.
+        anew; one that does not hold still is ``TransientError``.
         """
         reach("read.begin")
-        while True:
+        for _ in range(_READS):
             with opened(claim.path) as file:
                 before = os.fstat(file.fileno())
                 self._check_size(before.st_size)
@@ -159,6 +162,7 @@ class Intake:
                 raw = b"".join(chunks)
                 reach("read.hashed")
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
+        raise TransientError("a program writes to it")
 
     def in_use(self, claim: Claim) -> bool:
         """Whether a program still has the file, or its sidecar, open for writing."""
