@@ -21,7 +21,7 @@ import pytest
 from conftest import Command, rows, wait_until
 
 from exportd.intake.files import has_writer
-from exportd.watcher import Watcher, events
+from exportd.watcher import MAX_READY, Watcher, events
 from exportd.watcher.root import is_mount_point, untold_file_system
 from exportd.watcher.settling import Settling
 
@@ -100,6 +100,20 @@ def test_a_folder_that_is_renamed_is_left_alone_and_another_made(exports: Path) 
         wait_until(exports.is_dir)
         assert_a_drop_is_seen(watcher, exports)
         assert (aside / "kept.txt").exists()
+
+
+def test_a_folder_that_goes_away_is_noticed_while_more_waits_than_is_taken(
+    exports: Path,
+) -> None:
+    """The database is away, say: nobody takes anything, and there is much."""
+    for n in range(MAX_READY + 100):
+        (exports / f"{n}.txt").write_text("> hi")
+    with watching(exports) as watcher:
+        wait_until(watcher.ready.full)
+        exports.rename(exports.with_name("aside"))
+        wait_until(exports.is_dir, 5)
+        taken = {watcher.ready.get_nowait() for _ in range(MAX_READY)}
+        assert len(taken) == MAX_READY
 
 
 @needs_root

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -151,7 +152,7 @@ class Watcher:
         if self._root_trouble is None:
             self._pass_on()
             self._events.check(now)
-        due = self._settling.next_due()
+        due = None if self.ready.full() else self._settling.next_due()
         self._take_hints(min(next_scan, due if due is not None else next_scan))
         return min(next_scan, time.monotonic() + self._interval_s())
 
@@ -232,16 +233,12 @@ class Watcher:
         return is_new
 
     def _pass_on(self) -> None:
-        for path in self._settling.settled(time.monotonic(), time.time()):
+        """As much as there is room for: who waits for room here sees nothing else."""
+        room = MAX_READY - self.ready.qsize()
+        for path in islice(self._settling.settled(time.monotonic(), time.time()), room):
             with self._lock:
                 self._queued.add(path)
-            while not self._stopping.is_set():
-                self.beat_at = time.monotonic()
-                try:
-                    self.ready.put(path, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
+            self.ready.put_nowait(path)
 
 
 def _came_at(path: Path) -> float:
