@@ -91,11 +91,23 @@ def test_a_file_that_another_took_is_none_and_leaves_no_trace(
 def test_a_claim_that_the_disk_refuses_is_disk_trouble_and_touches_nothing(
     folders: Folders, intake: Intake
 ) -> None:
-    """A folder cannot be moved into itself: that stands for every refusal."""
+    """A name that is too long: that stands for every refusal."""
     (folders.exports / "a.txt").write_text("> hi")
     with pytest.raises(DiskTrouble, match="cannot be claimed"):
-        intake.claim(folders.memory)
+        intake.claim(folders.exports / ("x" * 300))
     assert (folders.exports / "a.txt").read_text() == "> hi"
+    assert list(folders.inflight.iterdir()) == []
+
+
+def test_a_folder_that_became_a_link_leads_to_no_file(
+    folders: Folders, intake: Intake, tmp_path: Path
+) -> None:
+    """Between the scan that saw a file and its claim, which may be long."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a.txt").write_text("> hi")
+    (folders.exports / "sub").symlink_to(tmp_path / "theirs")
+    assert intake.claim(folders.exports / "sub" / "a.txt") is None
+    assert (tmp_path / "theirs" / "a.txt").exists()
     assert list(folders.inflight.iterdir()) == []
 
 

@@ -31,6 +31,8 @@ from .sidecar import read_sidecar
 # So often is a file read anew that was written to meanwhile; then others have their turn.
 _READS = 5
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
 
 
@@ -85,37 +87,55 @@ class Intake:
             ) from error
         reach("claim.place")
         try:
-            path.rename(place / path.name)
-        except FileNotFoundError:
+            with self._folder_of(path) as source:
+                os.rename(path.name, place / path.name, src_dir_fd=source)
+                reach("claim.renamed")
+                self._take_along(sidecar_of(path), source, place)
+                reach("claim.sidecar")
+                self._make_durable(place, source)
+        except (FileNotFoundError, NotADirectoryError):
             place.rmdir()
             return None
         except OSError as error:
             place.rmdir()
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
-        reach("claim.renamed")
-        self._take_along(sidecar_of(path), place)
-        reach("claim.sidecar")
+        reach("claim.durable")
+        return Claim(claim_id, place / path.name)
+
+    @contextmanager
+    def _folder_of(self, path: Path) -> Iterator[int]:
+        """The folder of a dropped file, opened: on the way down no link is followed.
+
+        A folder may have become a link since its file was seen, and lead anywhere.
+        """
+        folder = os.open(self._folders.exports, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for folder in (place, self._folders.inflight, path.parent):
-                fsync_directory(folder)
-        except FileNotFoundError:
-            pass  # its folder was removed behind it
+            for name in path.parent.relative_to(self._folders.exports).parts:
+                above, folder = folder, os.open(name, _FOLDER, dir_fd=folder)
+                os.close(above)
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _make_durable(self, place: Path, source: int) -> None:
+        try:
+            fsync_directory(place)
+            fsync_directory(self._folders.inflight)
+            os.fsync(source)
         except OSError as error:
             raise DiskTrouble(
                 f"{place.parent}: a claim cannot be made durable ({error.strerror})"
             ) from error
-        reach("claim.durable")
-        return Claim(claim_id, place / path.name)
 
     @staticmethod
-    def _take_along(sidecar: Path, place: Path) -> None:
+    def _take_along(sidecar: Path, source: int, place: Path) -> None:
         """After its file: what a kill, or the disk, leaves behind counts as a late one.
 
         A folder of that name is no sidecar, and a long name has no room for one.
         """
         with suppress(OSError):
             if is_no_folder(sidecar):
-                sidecar.rename(place / sidecar.name)
+                os.rename(sidecar.name, place / sidecar.name, src_dir_fd=source)
 
     def sweep(self) -> Iterator[Claim]:
         """Claims that an earlier process left; empty ones are tidied away."""
