@@ -27,6 +27,7 @@ class _Waiting:
 
     signature: tuple[int, ...] | None
     due: float
+    since: float
     closed: bool = False
     rechecked: bool = False
     patient: bool = False  # no shortcut: its writer opens it again and again
@@ -60,7 +61,7 @@ class Settling:
         if is_unfinished(path.name):
             return False
         is_new = path not in self._waiting
-        waiting = self._waiting.setdefault(path, _Waiting(None, now))
+        waiting = self._waiting.setdefault(path, _Waiting(None, now, now))
         handed_out = self._handed_out.get(path)
         if handed_out is not None and now - handed_out < REMEMBERED * self._settle_s:
             waiting.patient = True
@@ -95,7 +96,8 @@ class Settling:
         waiting.signature = signature
         if status.st_size == 0:
             waiting.due = now + self._settle_s
-            return age_s >= self._empty_timeout_s
+            waited_s = now - waiting.since  # a file may come with a time in the future
+            return max(age_s, waited_s) >= self._empty_timeout_s
         if is_sidecar(path.name) and is_no_folder(path.with_suffix("")):
             waiting.due = now + self._settle_s  # the claim of its file takes it along
             return False
