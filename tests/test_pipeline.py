@@ -640,3 +640,14 @@ def test_a_file_that_changes_in_every_round_gives_way_to_others(road: Road) -> N
     assert road.pipeline.resume(claim).fate is Fate.INGESTED
     assert len(stored(road.url)) == 2
     assert_sound(road.url)
+
+
+def test_the_sidecar_of_a_dead_letter_is_kept_beside_an_earlier_one(road: Road) -> None:
+    """Whoever moved the file back, mended, may have left its first sidecar there."""
+    failed = road.folders.failed
+    for session_id in ("first", "second"):
+        (road.folders.exports / "a.txt.session").write_text(session_id)
+        assert road.drop("a.txt", "make: done\n").fate is Fate.DEAD_LETTER
+        (failed / "a.txt").unlink(missing_ok=True)
+    kept = {path.read_text() for path in failed.glob("*.session")}
+    assert kept == {"first", "second"}

@@ -123,12 +123,18 @@ class Archive:
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """A free name among the dead letters; a note without its file is overwritten.
 
-        The file itself may have the name already, when a kill came between two steps.
+        The file, or its sidecar, may have the name already, when a kill came between two
+        steps.
         """
-        place = self._folders.failed / path.name
-        if not os.path.lexists(place) or _is_same(path, place):
-            return path.name
-        return with_suffix_before_extension(path.name, claim_id.hex)
+        failed = self._folders.failed
+        other = with_suffix_before_extension(path.name, claim_id.hex)
+        if (
+            os.path.lexists(failed / _with_end(other, SIDECAR))
+            or _is_taken(path, failed / path.name)
+            or _is_taken(sidecar_of(path), failed / _with_end(path.name, SIDECAR))
+        ):
+            return other
+        return path.name
 
     def fail(self, path: Path, name: str, reason: str, now: datetime) -> None:
         """Move a file to the dead letters as ``name``, with ``NAME.reason.txt``.
@@ -247,6 +253,12 @@ def _is_same(path: Path, place: Path) -> bool:
         return os.path.samestat(path.lstat(), place.lstat())
     except FileNotFoundError:
         return False
+
+
+def _is_taken(path: Path, place: Path) -> bool:
+    """Whether something else lies where this is to go."""
+    both = os.path.lexists(path) and os.path.lexists(place)
+    return both and not _is_same(path, place)
 
 
 def _copy(path: Path, place: Path, sha256: str | None) -> bool:
