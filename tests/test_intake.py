@@ -197,6 +197,18 @@ def test_what_is_no_regular_file_is_claimed_and_refused_without_opening_it(
         intake.read(claim)
 
 
+def test_a_place_that_cannot_be_removed_does_not_end_the_sweep(
+    folders: Folders, intake: Intake, tmp_path: Path
+) -> None:
+    """A link cannot, as a folder: that stands for every refusal."""
+    (tmp_path / "empty").mkdir()
+    (folders.inflight / str(uuid.UUID(int=0))).symlink_to(tmp_path / "empty")
+    (folders.exports / "a.txt").write_text("> hi")
+    assert list(intake.sweep()) == []
+    claim = claimed(intake, folders.exports / "a.txt")
+    assert list(intake.sweep()) == [claim]
+
+
 def test_a_file_that_never_holds_still_does_not_hold_the_reader_up(
     folders: Folders, intake: Intake
 ) -> None:

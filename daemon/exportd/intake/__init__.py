@@ -94,10 +94,10 @@ class Intake:
                 reach("claim.sidecar")
                 self._make_durable(place, source)
         except (FileNotFoundError, NotADirectoryError):
-            place.rmdir()
+            _tidy(place)
             return None
         except OSError as error:
-            place.rmdir()
+            _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
         reach("claim.durable")
         return Claim(claim_id, place / path.name)
@@ -152,7 +152,7 @@ class Intake:
             if files := sorted(place.iterdir(), key=lambda path: is_sidecar(path.name)):
                 yield Claim(claim_id, files[0])
             else:
-                place.rmdir()
+                _tidy(place)
 
     def read(self, claim: Claim) -> Content:
         """The whole content, durable on disk, with its SHA-256.
@@ -206,8 +206,7 @@ class Intake:
         with suppress(OSError):  # it may have none, or a name too long for one
             sidecar_of(claim.path).unlink()
         reach("forget.sidecar")
-        with suppress(OSError):
-            claim.path.parent.rmdir()
+        _tidy(claim.path.parent)
         reach("forget.done")
 
     def _check_size(self, size_bytes: int) -> None:
@@ -233,6 +232,12 @@ def _without_sidecar() -> Iterator[None]:
 def _moment(seconds: float) -> datetime:
     """A file's time, within the years that a calendar has."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST_MOMENT), UTC)
+
+
+def _tidy(place: Path) -> None:
+    """Remove an empty place; what the disk does not let go, a later sweep finds again."""
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _claim_id(place: Path) -> uuid.UUID | None:
