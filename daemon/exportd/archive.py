@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -113,12 +115,9 @@ class Archive:
         ours = self._folders
         folders = (ours.archive, ours.failed, ours.sessions, ours.state, ours.inflight)
         for path in (path for folder in folders for path in folder.glob(".*.tmp")):
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+            _remove_copy(path)
         for path in ours.exports.glob(".*.tmp"):  # ``exportd ingest`` may be at work on one
-            age_s = time.time() - path.lstat().st_mtime
-            if _TEMPORARY.fullmatch(path.name) and age_s > _ABANDONED_S:
-                path.unlink(missing_ok=True)
+            _remove_copy(path, _ABANDONED_S)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """A free name among the dead letters; a note without its file is overwritten.
@@ -177,6 +176,13 @@ class Archive:
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:
             raise _trouble(path, failed, error) from error
+
+
+def _remove_copy(path: Path, age_s: float = -math.inf) -> None:
+    """A temporary file of ours, if it is so old; one that stays costs nothing but room."""
+    with suppress(OSError):
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= age_s:
+            path.unlink()
 
 
 def _identity(folder: Path) -> tuple[int, int]:
