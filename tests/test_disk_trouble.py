@@ -277,3 +277,22 @@ def test_a_power_cut_loses_nothing_that_was_dropped(
         subprocess.run(["mount", "-o", "loop", str(disk), str(memory)], check=True)
         assert exportd("run", "--once").returncode == 0
         assert_as_if_nothing_had_happened(exportd, database_url, made)
+
+
+def test_claims_that_cannot_be_looked_for_are_waited_for(
+    exportd: Command, database_url: str
+) -> None:
+    """A file in the folder's place: that stands for every refusal, a lost permission, too."""
+    inflight = exportd.memory_dir / ".exportd" / "inflight"
+    exportd.environment["EXPORTD_SETTLE_TIME"] = "0.05"
+    with exportd.running() as daemon:
+        wait_until(lambda: rows(database_url, "SELECT 1 FROM pg_tables LIMIT 1"))
+        inflight.rmdir()
+        inflight.touch()
+        (exportd.memory_dir / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
+        (log,) = exportd.memory_dir.parent.glob("daemon-*.log")
+        wait_until(lambda: daemon.poll() is not None or "sweep.deferred" in log.read_text())
+        assert daemon.poll() is None
+        inflight.unlink()
+        inflight.mkdir()
+        wait_until(lambda: len(rows(database_url, "SELECT 1 FROM messages")) == 2)

@@ -138,21 +138,34 @@ class Intake:
                 os.rename(sidecar.name, place / sidecar.name, src_dir_fd=source)
 
     def sweep(self) -> Iterator[Claim]:
-        """Claims that an earlier process left; empty ones are tidied away."""
+        """Claims that an earlier process left; empty ones are tidied away.
+
+        Raises ``DiskTrouble``, after all others, where one cannot be looked for.
+        """
+        trouble: OSError | None = None
         try:
             places = sorted(self._folders.inflight.iterdir())
         except FileNotFoundError:  # somebody tidied up, or the memory folder is gone
             with suppress(FileNotFoundError):
                 self._folders.inflight.mkdir(mode=0o700)
             return
+        except OSError as error:
+            places, trouble = [], error
         for place in places:
-            claim_id = _claim_id(place)
-            if claim_id is None or not place.is_dir():
+            try:
+                claim_id = _claim_id(place)
+                if claim_id is None or not place.is_dir():
+                    continue
+                files = sorted(place.iterdir(), key=lambda path: is_sidecar(path.name))
+            except OSError as error:
+                trouble = error
                 continue
-            if files := sorted(place.iterdir(), key=lambda path: is_sidecar(path.name)):
+            if files:
                 yield Claim(claim_id, files[0])
             else:
                 _tidy(place)
+        if trouble:
+            raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
 
     def read(self, claim: Claim) -> Content:
         """The whole content, durable on disk, with its SHA-256.
