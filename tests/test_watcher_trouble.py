@@ -5,12 +5,14 @@ Scans come an hour apart here, so that nothing but the notice of trouble can hav
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import queue
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -196,13 +198,16 @@ def test_events_that_have_stopped_are_noticed_by_the_canary(
 
 @contextmanager
 def limited(limit: str, value: int) -> Iterator[None]:
+    """For the whole machine: of two runs at once, each would restore what the other set."""
     path = Path("/proc/sys/fs/inotify") / limit
-    usual = path.read_text()
-    path.write_text(str(value))
-    try:
-        yield
-    finally:
-        path.write_text(usual)
+    with (Path(tempfile.gettempdir()) / f"exportd-tests-{limit}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        usual = path.read_text()
+        path.write_text(str(value))
+        try:
+            yield
+        finally:
+            path.write_text(usual)
 
 
 @needs_root
