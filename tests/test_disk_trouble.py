@@ -286,7 +286,6 @@ def test_claims_that_cannot_be_looked_for_are_waited_for(
     inflight = exportd.memory_dir / ".exportd" / "inflight"
     exportd.environment["EXPORTD_SETTLE_TIME"] = "0.05"
     with exportd.running() as daemon:
-        wait_until(lambda: rows(database_url, "SELECT 1 FROM pg_tables LIMIT 1"))
         inflight.rmdir()
         inflight.touch()
         (exportd.memory_dir / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
@@ -296,3 +295,23 @@ def test_claims_that_cannot_be_looked_for_are_waited_for(
         inflight.unlink()
         inflight.mkdir()
         wait_until(lambda: len(rows(database_url, "SELECT 1 FROM messages")) == 2)
+
+
+def test_many_files_that_wait_are_told_together(exportd: Command, database_url: str) -> None:
+    """The status log is of a limited size: a report for each would push the rest out."""
+    inflight = exportd.memory_dir / ".exportd" / "inflight"
+    exportd.environment["EXPORTD_SETTLE_TIME"] = "0.05"
+    with exportd.running():
+        inflight.rmdir()
+        inflight.touch()
+        for n in range(40):
+            (exportd.memory_dir / "exports" / f".{n}").write_text(f"> {n}\n\n⏺ two\n")
+        for n in range(40):
+            (exportd.memory_dir / "exports" / f".{n}").rename(
+                exportd.memory_dir / "exports" / f"{n}.txt"
+            )
+        told = exportd.memory_dir / "export-dedup-status.txt"
+        wait_until(lambda: told.exists() and told.read_text().count("deferred: ") >= 40)
+        assert told.read_text().count("EXECUTION REPORT") < 10
+        inflight.unlink()
+        wait_until(lambda: rows(database_url, "SELECT count(*) FROM messages") == [(80,)])

@@ -134,7 +134,7 @@ class Service:
             if report:
                 self._note(report)
             late = time.monotonic() - told_at > TELL_EVERY_S
-            if watcher.ready.empty() or late or is_deferred(report):
+            if watcher.ready.empty() or late:
                 self._place.teller.tell()
                 told_at = time.monotonic()
                 if self._place.teller.is_behind:
