@@ -133,6 +133,8 @@ def test_what_is_mounted_over_the_folder_is_not_taken_for_it(
         (tmp_path / "other").mkdir()
         with mounted(exports, "--bind", str(tmp_path / "other")):
             assert is_mount_point(exports)
+            (tmp_path / "link").symlink_to(exports.parent)
+            assert is_mount_point(tmp_path / "link" / "exports")
             wait_until(lambda: "mounted over" in str(watcher.trouble))
         wait_until(lambda: watcher.trouble is None)
         assert_a_drop_is_seen(watcher, exports)
