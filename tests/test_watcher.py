@@ -264,6 +264,19 @@ def test_folders_of_any_depth_are_looked_through_and_hold_nothing_up(
         assert "every 5 seconds" in str(watcher.trouble)
 
 
+def test_many_folders_to_look_through_leave_time_for_the_rest(
+    folder: Path, bottom: Path
+) -> None:
+    """Each of nested folders is told of, and all that is in it looked through."""
+    (bottom / "deep.txt").write_text("> hi")
+    with watching(folder) as watcher:
+        for _ in range(2000):
+            watcher._hint(folder / "d", False)
+        began = time.monotonic()
+        wait_until(lambda: watcher.beat_at > began + 1, 5)
+    assert time.monotonic() < began + 10
+
+
 def test_a_folder_that_cannot_be_looked_into_is_told_until_it_can_be(folder: Path) -> None:
     with out_of_reach(folder) as deep, watching(folder) as watcher:
         wait_until(lambda: "cannot be looked into" in str(watcher.trouble))

@@ -34,6 +34,9 @@ BLIND_RESCAN_S = 5.0
 # How often the folder is looked at itself: whether it is still the one it was.
 ROOT_EVERY_S = 1.0
 
+# So long are hints taken in one go.
+HINTS_S = 0.5
+
 # An event takes no longer than this; what is older and was not told was missed.
 EVENT_S = 2.0
 
@@ -198,13 +201,18 @@ class Watcher:
         self.scanned.set()
 
     def _take_hints(self, until: float) -> None:
-        """Wait for a hint, at most until the next look is due, and take all there are."""
+        """Wait for a hint, at most until the next look is due, and take what there are.
+
+        Not for long: each may be a folder to look through, and there is more to do.
+        """
         timeout_s = min(max(until - time.monotonic(), 0.001), 0.5)
         with suppress(queue.Empty):
             path, closed = self._hints.get(timeout=timeout_s)
-            while True:
-                self._follow(path, time.monotonic(), closed=closed)
+            enough = time.monotonic() + HINTS_S
+            self._follow(path, time.monotonic(), closed=closed)
+            while time.monotonic() < enough:
                 path, closed = self._hints.get_nowait()
+                self._follow(path, time.monotonic(), closed=closed)
 
     def _follow(self, path: Path, now: float, *, closed: bool) -> None:
         if self._is_hidden(path):
