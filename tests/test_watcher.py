@@ -280,7 +280,7 @@ def test_many_folders_to_look_through_leave_time_for_the_rest(
 def test_a_folder_that_cannot_be_looked_into_is_told_until_it_can_be(folder: Path) -> None:
     with out_of_reach(folder) as deep, watching(folder) as watcher:
         wait_until(lambda: "cannot be looked into" in str(watcher.trouble))
-        deep.rename(folder / "e")
+        (deep / deep.name / deep.name).rename(folder / "e")
         assert [path.name for path in take(watcher, 1)] == ["a.txt"]
         watcher.rescan()
         wait_until(lambda: "looked into" not in str(watcher.trouble))
