@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 from conftest import rows
 
 from exportd.conditions import KINDS, Conditions
@@ -74,3 +77,27 @@ def test_a_condition_that_comes_back_is_told_again(database_url: str) -> None:
         conditions.see("disk_low", trouble)
         conditions.write()
     assert [state for _, _, state in told(database_url)] == ["resolved", "firing"]
+
+
+def test_what_is_wrong_can_be_read_while_it_changes() -> None:
+    """The health page and the service manager's thread read it, the worker changes it."""
+    conditions = Conditions(Store("postgresql://nobody@127.0.0.1:1/nowhere"), HERE)
+    done = threading.Event()
+    worker = threading.Thread(target=_change, args=(conditions, done))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    worker.start()
+    try:
+        for _ in range(50_000):
+            assert len(conditions.reasons) <= len(KINDS)
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+        worker.join()
+
+
+def _change(conditions: Conditions, done: threading.Event) -> None:
+    while not done.is_set():
+        for kind in KINDS:
+            conditions.see(kind, "it is so")
+        conditions._found.clear()  # as when all is written

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -707,3 +708,52 @@ def test_a_file_that_is_still_written_is_not_archived_before_its_writer_is_done(
         raw = (road.folders.archive / name).read_bytes()
         assert hashlib.sha256(raw).hexdigest() == sha256
     assert len(stored(road.url)) == 12
+
+
+def test_a_claimed_file_whose_disk_goes_away_is_no_dead_letter(road: Road) -> None:
+    memory, away = road.folders.memory, road.folders.memory.with_name("away")
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    memory.rename(away)
+    assert road.pipeline.resume(claim).fate is Fate.DEFERRED
+    assert rows(road.url, "SELECT 1 FROM dead_letters") == []
+    away.rename(memory)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED
+
+
+def test_a_file_that_changes_in_every_round_gives_way_to_others(road: Road) -> None:
+    """Touched, so that no lease tells of it: as of no writer on a network's disk."""
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.0002):
+            with suppress(FileNotFoundError):
+                os.utime(claim.path)
+
+    writer, end = threading.Thread(target=write), threading.Timer(10, done.set)
+    writer.start()
+    end.start()
+    report = road.pipeline.resume(claim)
+    was_first = not done.is_set()
+    done.set()
+    end.cancel()
+    writer.join()
+    assert (report.fate, was_first) == (Fate.DEFERRED, True)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED
+    assert len(stored(road.url)) == 2
+    assert_sound(road.url)
+
+
+def test_the_sidecar_of_a_dead_letter_is_kept_beside_an_earlier_one(road: Road) -> None:
+    """Whoever moved the file back, mended, may have left its first sidecar there."""
+    failed = road.folders.failed
+    for session_id in ("first", "second"):
+        (road.folders.exports / "a.txt.session").write_text(session_id)
+        assert road.drop("a.txt", "make: done\n").fate is Fate.DEAD_LETTER
+        (failed / "a.txt").unlink(missing_ok=True)
+    kept = {path.read_text() for path in failed.glob("*.session")}
+    assert kept == {"first", "second"}

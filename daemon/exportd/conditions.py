@@ -46,7 +46,7 @@ class Conditions:
     @property
     def reasons(self) -> list[str]:
         """What is wrong now, a sentence each."""
-        return [found.reason for found in self._found.values() if not found.is_over]
+        return [found.reason for found in [*self._found.values()] if not found.is_over]
 
     def see(self, kind: str, trouble: str | None) -> None:
         """``trouble`` is what is wrong now, None when nothing is."""

@@ -8,8 +8,8 @@ every step a kill leaves the bytes under exactly one folder and the next start g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ import structlog
 from . import formats
 from .archive import Archive
 from .crash import reach
-from .errors import ExportdError, PermanentError, TookTooLong, TransientError
+from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
@@ -33,6 +33,9 @@ from .manifest import Manifest, drop_record
 from .models import Fate, Report, Transcript
 from .residence import assign, recognise_again
 from .store import Attempt, Drop, Store
+
+# So often is a file taken again that changed while it was stored; then others go first.
+_ROUNDS = 5
 
 log = structlog.get_logger()
 
@@ -145,28 +148,31 @@ class Pipeline:
         drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
         attempt: Attempt | None = None
         report: Report | None = None
+        rounds = 0
         try:
-            while True:
-                grown = attempt
-                self._wait_for_writer(claim)
-                content = self._intake.read(claim)
-                drop = replace(
-                    drop,
-                    explicit_id=self._session_id(claim),
-                    sha256=content.sha256,
-                    size_bytes=len(content.raw),
-                    modified_at=content.modified_at,
-                )
-                reach("attempt.begin")
-                attempt = self._store.begin(drop)
-                reach("attempt.counted")
-                if grown and grown.export_id != attempt.export_id:
-                    self._store.mark_grown(grown.export_id, drop.sha256)
-                report = self._stored(drop, content, attempt)
-                self._wait_for_writer(claim)
-                if not self._intake.changed(claim, content):
-                    reach("recheck.done")
-                    return self._archived(claim, drop, attempt, report)
+            with _disk(claim.path):
+                while True:
+                    rounds += 1
+                    grown = attempt
+                    self._wait_for_writer(claim, rounds)
+                    content = self._intake.read(claim)
+                    drop = replace(
+                        drop,
+                        explicit_id=self._session_id(claim),
+                        sha256=content.sha256,
+                        size_bytes=len(content.raw),
+                        modified_at=content.modified_at,
+                    )
+                    reach("attempt.begin")
+                    attempt = self._store.begin(drop)
+                    reach("attempt.counted")
+                    if grown and grown.export_id != attempt.export_id:
+                        self._store.mark_grown(grown.export_id, drop.sha256)
+                    report = self._stored(drop, content, attempt)
+                    self._wait_for_writer(claim)
+                    if not self._intake.changed(claim, content):
+                        reach("recheck.done")
+                        return self._archived(claim, drop, attempt, report)
         except TransientError as error:
             if attempt is not None and not self._is_its_own(error):
                 self._owe(partial(self._store.refund_attempt, attempt.export_id))
@@ -207,9 +213,12 @@ class Pipeline:
         session_id = self._intake.session_id(claim)
         return escape(session_id) if session_id else None
 
-    def _wait_for_writer(self, claim: Claim) -> None:
-        """A file is read, and archived, only when nobody writes to it any more."""
-        if self._intake.in_use(claim):
+    def _wait_for_writer(self, claim: Claim, rounds: int = 0) -> None:
+        """A file is read, and archived, only when nobody writes to it any more.
+
+        Where the kernel does not tell, one that changed in each round is still written.
+        """
+        if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
 
     def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:
@@ -318,6 +327,15 @@ class Pipeline:
         while self._owed:
             self._owed[0]()
             self._owed.pop(0)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What the system refuses is no fault of the file: its disk went away, say."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskTrouble(f"{path}: {error.strerror}") from error
 
 
 def _deferred(name: str, error: Exception) -> Report:

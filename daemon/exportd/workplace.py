@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import structlog
 
@@ -125,7 +126,8 @@ class Workplace:
 
     def left(self, why: str) -> Iterator[Report]:
         """What stays in the drop folder this time; ``why`` is the reason for most."""
-        for path in scan(self.folders.exports):
+        unseen: dict[Path, str] = {}
+        for path in scan(self.folders.exports, unseen):
             try:
                 size_bytes = path.lstat().st_size
             except OSError:
@@ -138,3 +140,5 @@ class Workplace:
             else:
                 reason = why
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
+        for folder, reason in unseen.items():
+            yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)
