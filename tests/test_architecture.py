@@ -93,9 +93,9 @@ def test_sql_stands_in_sql_files_alone() -> None:
 def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "folders",
-        "health", "import_state", "ingest", "lifecycle", "limits", "log", "metrics", "notify",
-        "once", "pipeline", "progress", "reindex", "residence", "service", "sessions",
-        "state_report", "state_rollback", "teller", "verify", "waits", "whereabouts",
-        "workplace",
+        "health", "import_state", "ingest", "late_sidecars", "lifecycle", "limits", "log",
+        "metrics", "notify", "once", "pipeline", "progress", "reindex", "residence", "service",
+        "sessions", "state_report", "state_rollback", "teller", "verify", "waits",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring

@@ -30,6 +30,7 @@ from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
 from exportd.formats.base import Confidence
 from exportd.intake import Intake
+from exportd.late_sidecars import LateSidecars
 from exportd.limits import Limits
 from exportd.log import configure
 from exportd.manifest import Manifest
@@ -50,14 +51,15 @@ class Road:
         self.store = Store(url)
         self.intake = Intake(self.folders, 10_000_000, 0)
         self.archive = Archive(self.folders)
+        manifest = Manifest(self.folders.archive)
         self.pipeline = Pipeline(
             self.folders,
             self.intake,
             self.store,
             self.archive,
-            Manifest(self.folders.archive),
+            manifest,
             Limits(1_000_000, 100, 10_000, 60, max_attempts=3),
-            sidecar_timeout_s=0.2,
+            LateSidecars(self.folders, self.store, self.archive, manifest, timeout_s=0.2),
         )
         log = StatusLog(self.folders.status_log, 1_000_000, 1)
         self.teller = Teller(self.folders, self.store, log)

@@ -26,21 +26,18 @@ from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
 from .intake import Claim, Content, Intake
-from .intake.sidecar import read_sidecar
+from .late_sidecars import LateSidecars
 from .limits import Limits, check_content, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
 from .models import Fate, Report, Transcript
-from .residence import assign, recognise_again
+from .residence import recognise_again
 from .store import Attempt, Drop, Store
 
 # So often is a file taken again that changed while it was stored; then others go first.
 _ROUNDS = 5
 
 log = structlog.get_logger()
-
-# Of so many waiting sidecars it is remembered when they came.
-_MAX_SIDECARS = 10_000
 
 
 class Pipeline:
@@ -54,8 +51,7 @@ class Pipeline:
         archive: Archive,
         manifest: Manifest,
         limits: Limits,
-        *,
-        sidecar_timeout_s: float,
+        sidecars: LateSidecars,
     ) -> None:
         self._folders = folders
         self._intake = intake
@@ -63,9 +59,8 @@ class Pipeline:
         self._archive = archive
         self._manifest = manifest
         self._limits = limits
-        self._sidecar_timeout_s = sidecar_timeout_s
+        self._sidecars = sidecars
         self._owed: list[Callable[[], None]] = []
-        self._sidecars: dict[tuple[Path, int, int], float] = {}
 
     def ingest(self, path: Path) -> Report | None:
         """A dropped file to its fate; None when another worker took it.
@@ -76,51 +71,13 @@ class Pipeline:
             self._store.ping()
             self._intake.check_space()
             if is_sidecar(path.name):
-                if report := self._assigned(path):
+                if report := self._sidecars.assign(path):
                     return logged(report)
-                self._wait_for_export(path)
+                self._sidecars.wait(path)
             claim = self._intake.claim(path)
         except TransientError as error:
             return logged(_deferred(escape(path.name), error))
         return self.resume(claim) if claim else None
-
-    def _assigned(self, path: Path) -> Report | None:
-        """A sidecar that came after its file: the file was dropped, and is told by name."""
-        try:
-            session_id = read_sidecar(path)
-        except (PermanentError, FileNotFoundError):
-            return None
-        name, memory_dir = escape(path.name.removesuffix(SIDECAR)), self._memory_dir
-        found = self._store.run(lambda tx: assign(tx, name, memory_dir, session_id))
-        if found is None:
-            return None
-        self._archive.check()
-        self._manifest.append(drop_record(found.sha256, name, found.modified_at, session_id))
-        path.unlink(missing_ok=True)
-        return Report(
-            escape(path.name),
-            Fate.UNCHANGED,
-            reason=f"it names the conversation of {name}, which was dropped before",
-            conversation_id=found.conversation_id,
-            also_changed=tuple(sorted(found.changed)),
-        )
-
-    def _wait_for_export(self, sidecar: Path) -> None:
-        """A while, from the time on that the sidecar came into the folder.
-
-        By its own time at the first look alone: the clock may be set meanwhile.
-        """
-        with suppress(FileNotFoundError):
-            status, now = sidecar.lstat(), time.monotonic()
-            if len(self._sidecars) >= _MAX_SIDECARS:
-                self._sidecars.clear()
-            came_at = self._sidecars.setdefault(
-                (sidecar, status.st_ino, status.st_mtime_ns),
-                now - max(time.time() - status.st_ctime, 0),
-            )
-            if now - came_at < self._sidecar_timeout_s:
-                name = printable(escape(sidecar.name.removesuffix(SIDECAR)))
-                raise TransientError(f"{name}, its export, has not come yet")
 
     @property
     def _memory_dir(self) -> str:
@@ -139,7 +96,7 @@ class Pipeline:
 
     def _left_behind(self, claim: Claim) -> Report | None:
         """A sidecar that was claimed with a file which has gone on: it is done with, too."""
-        report = self._assigned(claim.path) if is_sidecar(claim.name) else None
+        report = self._sidecars.assign(claim.path) if is_sidecar(claim.name) else None
         if report:
             self._intake.forget(claim)
         return report

@@ -20,6 +20,7 @@ from .formats import FORMATS
 from .formats.text import escape, unescape
 from .intake import Intake
 from .intake.files import has_writer
+from .late_sidecars import LateSidecars
 from .lifecycle import Database, database, held
 from .limits import Limits
 from .manifest import Manifest
@@ -76,7 +77,9 @@ class Workplace:
                 settings.parse_timeout,
                 settings.max_attempts,
             ),
-            sidecar_timeout_s=settings.empty_timeout,
+            LateSidecars(
+                folders, self.store, self.archive, self.manifest, settings.empty_timeout
+            ),
         )
         status_log = StatusLog(
             folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
