@@ -137,6 +137,7 @@ def _pytest(
         environment["TEST_SLOW"] = "1"
     return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        + [f"--basetemp={root / 'tmp'}"] * (root != ROOT)
         + [f"tests/{test}" for test in tests],
         cwd=root,
         env=environment,

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,27 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None
         if time.monotonic() > deadline:
             pytest.fail(f"did not come true within {timeout_s} s")
         time.sleep(0.02)
+
+
+@contextmanager
+def out_of_reach(folder: Path) -> Iterator[Path]:
+    """A folder in ``folder`` with a file so deep down that no path leads to it.
+
+    The system refuses to look into it for root, too, as it does for others by EACCES.
+    """
+    name = "d" * 250
+    place = os.open(folder, os.O_DIRECTORY)
+    for _ in range(17):
+        os.mkdir(name, dir_fd=place)
+        above, place = place, os.open(name, os.O_DIRECTORY, dir_fd=place)
+        os.close(above)
+    with open("a.txt", "w", opener=partial(os.open, dir_fd=place)) as file:
+        file.write("> hi")
+    os.close(place)
+    try:
+        yield folder / name
+    finally:
+        subprocess.run(["sh", "-c", f'rm -rf "{folder}"/*'], check=True)
 
 
 class Command:

@@ -288,3 +288,14 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         write_file(tmp_path / "folder", "in the way")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.md", "folder"]
+
+
+def test_a_copy_that_cannot_be_removed_keeps_nothing_from_starting(
+    folders: Folders, archive: Archive
+) -> None:
+    """A folder cannot: that stands for every refusal, and for one that another removed."""
+    stays, goes = (folders.inflight / f".{uuid.UUID(int=n)}.tmp" for n in (0, 1))
+    stays.mkdir()
+    goes.touch()
+    archive.tidy()
+    assert (stays.exists(), goes.exists()) == (True, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 from conftest import rows
@@ -81,3 +83,29 @@ def test_a_condition_that_comes_back_is_told_again(database_url: str, tmp_path: 
         conditions.see("disk_low", trouble)
         conditions.write()
     assert [state for _, _, state in told(database_url)] == ["resolved", "firing"]
+
+
+def test_what_is_wrong_can_be_read_while_it_changes(tmp_path: Path) -> None:
+    """The health page and the service manager's thread read it, the worker changes it."""
+    conditions = Conditions(
+        Store("postgresql://nobody@127.0.0.1:1/nowhere"), Spool(tmp_path), HERE
+    )
+    done = threading.Event()
+    worker = threading.Thread(target=_change, args=(conditions, done))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    worker.start()
+    try:
+        for _ in range(50_000):
+            assert len(conditions.reasons) <= len(KINDS)
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+        worker.join()
+
+
+def _change(conditions: Conditions, done: threading.Event) -> None:
+    while not done.is_set():
+        for kind in KINDS:
+            conditions.see(kind, "it is so")
+        conditions._found.clear()  # as when all is written

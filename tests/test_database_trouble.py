@@ -18,10 +18,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import psycopg2
 import pytest
 from conftest import Command, execute, rows, wait_until
 from proxy import Deed, Proxy
@@ -40,19 +42,26 @@ from test_daemon import (
 )
 from test_pipeline import Road
 
+from exportd import formats
 from exportd.errors import (
     ConfigurationError,
     DatabaseUnavailable,
     PermanentError,
     TransientError,
 )
+from exportd.fingerprint import places
 from exportd.models import Fate
+from exportd.placement import head_hash
 from exportd.service import Service
 from exportd.settings import DatabaseSettings, Settings
 from exportd.store import Store, Transaction, line, server
 from exportd.store.border import DatabaseMisconfigured
 from exportd.workplace import workplace
 
+WAITING = (
+    "SELECT 1 FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event = 'advisory'"
+)
 MEMBERS = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'exportd'"
 
 
@@ -882,6 +891,34 @@ def test_eight_writers_of_the_same_sessions_store_what_one_would(
         thread.join(120)
     assert left == []
     assert messages(database_url) == expected(files)
+
+
+def test_the_same_bytes_in_two_folders_at_once_are_ingested_once(
+    tmp_path: Path, database_url: str
+) -> None:
+    """Both are read before either is stored; the slower one finds a duplicate file."""
+    text = talk("one", "two")
+    head = head_hash(places(formats.parse(text.encode(), "EXPORT-A.txt").messages))
+    roads = [Road(tmp_path / name, database_url) for name in "ab"]
+    for road in roads:
+        (road.folders.exports / "EXPORT-A.txt").write_text(text)
+    with closing(psycopg2.connect(database_url)) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (head,))
+        with ThreadPoolExecutor() as pool:
+            futures = [
+                pool.submit(road.pipeline.ingest, road.folders.exports / "EXPORT-A.txt")
+                for road in roads
+            ]
+            wait_until(lambda: len(rows(database_url, WAITING)) == 2)
+            other.commit()
+        reports = [future.result() for future in futures]
+    fates = sorted(report.fate for report in reports if report)
+    assert fates == [Fate.DUPLICATE_FILE, Fate.INGESTED]
+    assert rows(database_url, "SELECT count(*) FROM deduplication_log") == [(1,)]
+    assert messages(database_url) == expected({"EXPORT-A.txt": text})
+    for road in roads:
+        assert road.archived() == {"EXPORT-A.txt": text}
+        road.store.close()
 
 
 def test_two_daemons_of_two_folders_that_are_killed_store_what_one_would(

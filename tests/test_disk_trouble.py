@@ -331,3 +331,41 @@ def test_a_power_cut_at_an_archive_of_its_own_loses_nothing(
         assert (archive / "a.txt").read_text() == TALK
         verified = exportd("verify")
         assert verified.returncode == 0, verified.stdout
+
+
+def test_claims_that_cannot_be_looked_for_are_waited_for(
+    exportd: Command, database_url: str
+) -> None:
+    """A file in the folder's place: that stands for every refusal, a lost permission, too."""
+    inflight = exportd.memory_dir / ".exportd" / "inflight"
+    exportd.environment["EXPORTD_SETTLE_TIME"] = "0.05"
+    with exportd.running() as daemon:
+        inflight.rmdir()
+        inflight.touch()
+        (exportd.memory_dir / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
+        (log,) = exportd.memory_dir.parent.glob("daemon-*.log")
+        wait_until(lambda: daemon.poll() is not None or "sweep.deferred" in log.read_text())
+        assert daemon.poll() is None
+        inflight.unlink()
+        inflight.mkdir()
+        wait_until(lambda: len(rows(database_url, "SELECT 1 FROM messages")) == 2)
+
+
+def test_many_files_that_wait_are_told_together(exportd: Command, database_url: str) -> None:
+    """The status log is of a limited size: a report for each would push the rest out."""
+    inflight = exportd.memory_dir / ".exportd" / "inflight"
+    exportd.environment["EXPORTD_SETTLE_TIME"] = "0.05"
+    with exportd.running():
+        inflight.rmdir()
+        inflight.touch()
+        for n in range(40):
+            (exportd.memory_dir / "exports" / f".{n}").write_text(f"> {n}\n\n⏺ two\n")
+        for n in range(40):
+            (exportd.memory_dir / "exports" / f".{n}").rename(
+                exportd.memory_dir / "exports" / f"{n}.txt"
+            )
+        told = exportd.memory_dir / "export-dedup-status.txt"
+        wait_until(lambda: told.exists() and told.read_text().count("deferred: ") >= 40)
+        assert told.read_text().count("EXECUTION REPORT") < 10
+        inflight.unlink()
+        wait_until(lambda: rows(database_url, "SELECT count(*) FROM messages") == [(80,)])

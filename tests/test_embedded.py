@@ -108,6 +108,31 @@ def test_a_server_that_was_killed_starts_again_with_all_that_was_committed(
         assert rows(server.url, "SELECT count(*) FROM t") == [(1000,)]
 
 
+@pytest.mark.parametrize("what", ["another program", "a zombie"])
+def test_a_killed_server_whose_process_id_lives_on_starts_again(
+    folder: Path, what: str
+) -> None:
+    """The id is another program's after a power cut; nobody buries it below process 1."""
+    with user(folder) as first:
+        pid = server_pid(folder)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        first.kill()
+    wait_until(lambda: server_pid(folder) is None)
+    time.sleep(0.5)  # its children notice within moments
+    lock = folder / "postgres" / "postmaster.pid"
+    _, _, _, port, sockets, *_ = lock.read_text().splitlines()
+    program = ["sleep", "60"] if what == "another program" else ["true"]
+    with subprocess.Popen(program) as other:
+        if what == "a zombie":
+            os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        for place in (lock, Path(sockets, f".s.PGSQL.{port}.lock")):
+            place.write_text(place.read_text().replace(str(pid), str(other.pid), 1))
+        with embedded_server(folder) as server:
+            assert rows(server.url, "SELECT 1") == [(1,)]
+        other.kill()
+
+
 def test_the_server_log_never_holds_message_text(folder: Path) -> None:
     with embedded_server(folder) as server:
         for statement in (
@@ -176,6 +201,29 @@ def test_without_any_setting_the_command_works_and_leaves_no_server(memory_dir: 
     said = exportd("db", "psql", "-Atc", "SELECT count(*) FROM messages")
     assert said.stdout == "2\n", said.stderr
     assert server_pid(memory_dir / ".exportd") is None
+
+
+def test_a_ctrl_c_while_the_server_is_made_ends_the_daemon_as_any_other(
+    memory_dir: Path,
+) -> None:
+    """A terminal sends SIGINT to the whole group, initdb included."""
+    exportd = Command(memory_dir, None)
+    data = memory_dir / ".exportd" / "postgres"
+    with subprocess.Popen(
+        [sys.executable, "-m", "exportd", "run"],
+        env=exportd.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until((data / "base").exists)
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
+    assert "Free disk space" not in told
+    assert exportd("run", "--once").returncode == 0
 
 
 @pytest.mark.skipif("TEST_SLOW" not in os.environ, reason="slow: set TEST_SLOW=1")

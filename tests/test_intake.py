@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import pytest
 
-from exportd.errors import DiskTrouble, PermanentError, UnreadableFile
+from exportd.errors import DiskTrouble, PermanentError, TransientError, UnreadableFile
 from exportd.folders import Folders
 from exportd.intake import Claim, Intake
 from exportd.intake.files import has_writer, read_chunks
@@ -92,11 +92,23 @@ def test_a_file_that_another_took_is_none_and_leaves_no_trace(
 def test_a_claim_that_the_disk_refuses_is_disk_trouble_and_touches_nothing(
     folders: Folders, intake: Intake
 ) -> None:
-    """A folder cannot be moved into itself: that stands for every refusal."""
+    """A name that is too long: that stands for every refusal."""
     (folders.exports / "a.txt").write_text("> hi")
     with pytest.raises(DiskTrouble, match="cannot be claimed"):
-        intake.claim(folders.memory)
+        intake.claim(folders.exports / ("x" * 300))
     assert (folders.exports / "a.txt").read_text() == "> hi"
+    assert list(folders.inflight.iterdir()) == []
+
+
+def test_a_folder_that_became_a_link_leads_to_no_file(
+    folders: Folders, intake: Intake, tmp_path: Path
+) -> None:
+    """Between the scan that saw a file and its claim, which may be long."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a.txt").write_text("> hi")
+    (folders.exports / "sub").symlink_to(tmp_path / "theirs")
+    assert intake.claim(folders.exports / "sub" / "a.txt") is None
+    assert (tmp_path / "theirs" / "a.txt").exists()
     assert list(folders.inflight.iterdir()) == []
 
 
@@ -108,8 +120,11 @@ def test_a_claim_without_a_place_in_flight_is_disk_trouble(
     folders.inflight.rmdir()
     if trouble == "full":
         folders.inflight.touch()  # mkdir refuses, with another errno
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskTrouble) as first:
         intake.claim(folders.exports / "a.txt")
+    with pytest.raises(DiskTrouble) as second:
+        intake.claim(folders.exports / "a.txt")
+    assert str(first.value) == str(second.value)  # so that it is told once
     assert (folders.exports / "a.txt").read_text() == "> hi"
 
 
@@ -198,6 +213,47 @@ def test_what_is_no_regular_file_is_claimed_and_refused_without_opening_it(
     assert not has_writer(claim.path)
     with pytest.raises(UnreadableFile, match="drop a copy of the file itself"):
         intake.read(claim)
+
+
+def test_a_place_that_cannot_be_removed_does_not_end_the_sweep(
+    folders: Folders, intake: Intake, tmp_path: Path
+) -> None:
+    """A link cannot, as a folder: that stands for every refusal."""
+    (tmp_path / "empty").mkdir()
+    (folders.inflight / str(uuid.UUID(int=0))).symlink_to(tmp_path / "empty")
+    (folders.exports / "a.txt").write_text("> hi")
+    assert list(intake.sweep()) == []
+    claim = claimed(intake, folders.exports / "a.txt")
+    assert list(intake.sweep()) == [claim]
+
+
+def test_a_file_that_never_holds_still_does_not_hold_the_reader_up(
+    folders: Folders, intake: Intake
+) -> None:
+    """As on a network's disk, where no lease tells that a program writes to it."""
+    path = folders.exports / "a.txt"
+    path.write_text("> hi" * 100_000)
+    claim = claimed(intake, path)
+    done = threading.Event()
+
+    def write() -> None:
+        with claim.path.open("a") as file:
+            while not done.wait(0.0001):
+                file.write("x")
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    end = threading.Timer(10, done.set)
+    end.start()
+    try:
+        with pytest.raises(TransientError, match="writes to it"):
+            intake.read(claim)
+        assert not done.is_set()
+    finally:
+        done.set()
+        end.cancel()
+        writer.join()
 
 
 def test_a_file_that_may_not_be_read_says_whose_it_is(open_to_all: Path) -> None:

@@ -130,6 +130,53 @@ def test_sessions_that_say_the_same_few_things_are_aligned_in_time() -> None:
     assert len(plan.steps) == len(long)
 
 
+def interleaved(same: str, other: str, count: int) -> str:
+    """Prompts that stand in both sessions, and between them prompts that do not."""
+    rows = (f"> {same.format(n)}\n\n> {other} {n}\n\n" for n in range(count))
+    return "> begin\n\n⏺ fine\n\n" + "".join(rows)
+
+
+def rendered_anew(folder: str, gaps: int, calls: int) -> str:
+    """Calls that another directory shows differently, between anchors that are equal."""
+    rows = (
+        f"> anchor {gap}\n\n⏺ Bash(x)\n"
+        + "".join(f"  ⎿  {folder}{gap}x{n} in {folder}\n" for n in range(calls))
+        for gap in range(gaps)
+    )
+    return "> begin\n\n⏺ fine\n\n" + "".join(rows)
+
+
+def long_end(before: int) -> str:
+    prompts = "".join(f"> {n}\n\n" for n in range(before))
+    return f"> begin\n\n⏺ fine\n\n{prompts}> {'x' * 70}" + "\n  yyyyyyyyyy" * 30_000
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (interleaved("go on", "a", 2_200), interleaved("go on", "b", 2_200)),
+        (long_end(0), long_end(5_000)),
+        pytest.param(
+            interleaved("p {}", "a", 20_000),
+            interleaved("p {}", "b", 20_000),
+            marks=pytest.mark.skipif(not SLOW, reason="slow: set TEST_SLOW=1"),
+        ),
+        pytest.param(
+            rendered_anew("qwe", 150, 140),
+            rendered_anew("rty", 150, 140),
+            marks=pytest.mark.skipif(not SLOW, reason="slow: set TEST_SLOW=1"),
+        ),
+    ],
+    ids=["one text again and again", "a long end", "no two side by side", "many gaps"],
+)
+def test_no_two_sessions_take_minutes_to_align(one: str, other: str) -> None:
+    """Without a bound each takes more than a minute, and ten times that when twice as long."""
+    known, incoming = (places(formats.parse(t.encode(), "a").messages) for t in (one, other))
+    with within(60):
+        plan = align(known, incoming)
+    assert len(plan.steps) == len(incoming)
+
+
 def test_a_file_that_kills_the_process_is_set_aside_after_three_times(
     exportd: Command, database_url: str
 ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from exportd.limits import within
 from exportd.models import (
     Risk,
     RiskLevel,
@@ -390,3 +391,14 @@ def test_hostile_names_stay_on_their_line() -> None:
 def test_every_word_of_prose_stands_in_the_file(lines: list[str]) -> None:
     said = "\n".join(lines)
     assert _body(_message(said)) == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{'word ' * 16}\n" * 60_000, "x".join("`" * n for n in range(1_500))],
+    ids=["a paragraph of 60,000 lines", "backticks that nothing answers"],
+)
+def test_no_message_takes_minutes_to_render(text: str) -> None:
+    """Each took more than a minute, and the square of that when ten times as long."""
+    with within(30):
+        assert len(markdown(_conversation(_message(text)))) > len(text)

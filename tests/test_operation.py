@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +143,27 @@ def test_clients_that_say_nothing_keep_nobody_from_being_answered_for_long(
 
         wait_until(answers, 15)
         for client in silent:
+            client.close()
+
+
+def test_clients_that_say_a_byte_now_and_then_are_not_waited_for(exportd: Command) -> None:
+    with listening(exportd) as address:
+        port = int(address.rpartition(":")[2])
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+
+        def answers() -> bool:
+            for client in slow:
+                with suppress(OSError):
+                    client.send(b"G")
+            time.sleep(0.2)
+            try:
+                return get(f"{address}/livez")[0] == 200
+            except OSError:
+                return False
+
+        assert not answers()
+        wait_until(answers, 15)
+        for client in slow:
             client.close()
 
 
@@ -283,6 +304,20 @@ def test_a_log_file_that_cannot_be_written_is_refused(exportd: Command, tmp_path
     done = exportd("run", "--once", EXPORTD_LOG_FILE=str(tmp_path / "none" / "x.log"))
     assert done.returncode == os.EX_CONFIG
     assert "log_file" in done.stderr
+
+
+def test_streams_that_a_parent_closed_keep_nothing_from_working(
+    exportd: Command, exports: Path
+) -> None:
+    (exports / "a.txt").write_text(TALK)
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -m exportd run --once <&- >&- 2>&-', sys.executable],
+        env=exportd.environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert not list(exports.iterdir())
 
 
 def test_more_signals_than_one_make_the_end_no_worse(exportd: Command) -> None:

@@ -139,3 +139,15 @@ def test_after_the_advice_the_other_user_works_there(passable: Path) -> None:
     done = as_user(NOBODY, exportd, "run", "--once")
     assert done.returncode == 0, done.stderr
     assert (exportd.memory_dir / "sessions" / "garden-planner.md").exists()
+
+
+@as_root
+def test_a_folder_that_may_not_be_looked_into_is_one_without_settings(
+    passable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``sudo -u exportd exportd stats``, called from one's own home."""
+    home = passable / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.chdir(home)
+    told = as_user(NOBODY, Command(passable / "MEMORY-CONTEXT", None), "check-config")
+    assert told.returncode == 0, told.stderr

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -28,6 +30,7 @@ from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
 from exportd.formats.base import Confidence
 from exportd.intake import Intake
+from exportd.late_sidecars import LateSidecars
 from exportd.limits import Limits
 from exportd.log import configure
 from exportd.manifest import Manifest
@@ -48,14 +51,15 @@ class Road:
         self.store = Store(url)
         self.intake = Intake(self.folders, 10_000_000, 0)
         self.archive = Archive(self.folders)
+        manifest = Manifest(self.folders.archive)
         self.pipeline = Pipeline(
             self.folders,
             self.intake,
             self.store,
             self.archive,
-            Manifest(self.folders.archive),
+            manifest,
             Limits(1_000_000, 100, 10_000, 60, max_attempts=3),
-            sidecar_timeout_s=0.2,
+            LateSidecars(self.folders, self.store, self.archive, manifest, timeout_s=0.2),
         )
         log = StatusLog(self.folders.status_log, 1_000_000, 1)
         self.teller = Teller(self.folders, self.store, log)
@@ -653,6 +657,25 @@ def test_a_file_that_killed_exportd_three_times_is_set_aside(road: Road) -> None
     assert road.drop("a.txt", garden(4)).fate is Fate.INGESTED
 
 
+def test_a_file_whose_storing_takes_too_long_does_not_wait_for_ever(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers all the while, so it is this file's doing."""
+    monkeypatch.setattr("exportd.store.line._GRACE_S", 0.0)
+    monkeypatch.setattr("exportd.pipeline.ingest", lambda _tx, _read: time.sleep(2))
+    road.pipeline._store = Store(road.url, 0.5)
+    (road.folders.exports / "a.txt").write_text(garden(4))
+    fates = [road.pipeline.ingest(road.folders.exports / "a.txt")]
+    for _ in range(3):
+        fates += [road.pipeline.resume(claim) for claim in road.intake.sweep()]
+    told = [(report.fate, report.reason) for report in fates if report]
+    assert [fate for fate, _ in told] == [*[Fate.DEFERRED] * 3, Fate.DEAD_LETTER]
+    assert "did not answer within 0.5 s" in told[0][1]
+    assert "timeout in [database]" in told[3][1]
+    assert (road.folders.failed / "a.txt").read_text() == garden(4)
+    road.pipeline._store.close()
+
+
 def test_one_file_that_cannot_be_moved_is_deferred_and_the_next_goes_on(road: Road) -> None:
     """A folder under the archive's name stands for a disk that refuses."""
     road.folders.archive.rmdir()
@@ -687,3 +710,52 @@ def test_a_file_that_is_still_written_is_not_archived_before_its_writer_is_done(
         raw = (road.folders.archive / name).read_bytes()
         assert hashlib.sha256(raw).hexdigest() == sha256
     assert len(stored(road.url)) == 12
+
+
+def test_a_claimed_file_whose_disk_goes_away_is_no_dead_letter(road: Road) -> None:
+    memory, away = road.folders.memory, road.folders.memory.with_name("away")
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    memory.rename(away)
+    assert road.pipeline.resume(claim).fate is Fate.DEFERRED
+    assert rows(road.url, "SELECT 1 FROM dead_letters") == []
+    away.rename(memory)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED
+
+
+def test_a_file_that_changes_in_every_round_gives_way_to_others(road: Road) -> None:
+    """Touched, so that no lease tells of it: as of no writer on a network's disk."""
+    (road.folders.exports / "a.txt").write_text("> hi\n\n⏺ ho\n")
+    claim = road.intake.claim(road.folders.exports / "a.txt")
+    assert claim is not None
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.0002):
+            with suppress(FileNotFoundError):
+                os.utime(claim.path)
+
+    writer, end = threading.Thread(target=write), threading.Timer(10, done.set)
+    writer.start()
+    end.start()
+    report = road.pipeline.resume(claim)
+    was_first = not done.is_set()
+    done.set()
+    end.cancel()
+    writer.join()
+    assert (report.fate, was_first) == (Fate.DEFERRED, True)
+    assert road.pipeline.resume(claim).fate is Fate.INGESTED
+    assert len(stored(road.url)) == 2
+    assert_sound(road.url)
+
+
+def test_the_sidecar_of_a_dead_letter_is_kept_beside_an_earlier_one(road: Road) -> None:
+    """Whoever moved the file back, mended, may have left its first sidecar there."""
+    failed = road.folders.failed
+    for session_id in ("first", "second"):
+        (road.folders.exports / "a.txt.session").write_text(session_id)
+        assert road.drop("a.txt", "make: done\n").fate is Fate.DEAD_LETTER
+        (failed / "a.txt").unlink(missing_ok=True)
+    kept = {path.read_text() for path in failed.glob("*.session")}
+    assert kept == {"first", "second"}

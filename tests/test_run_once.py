@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, rows
+from conftest import Command, out_of_reach, rows
 
 OLD = time.time() - 86_400
 
@@ -181,3 +181,12 @@ def test_a_file_that_arrives_while_the_folder_is_drained_is_taken_or_left_whole(
 def test_wrong_usage_is_64(exportd: Command) -> None:
     assert exportd("run", "--no-such-option").returncode == 64
     assert exportd("run", "--json").returncode == 64
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_clean_end(
+    exportd: Command, exports: Path
+) -> None:
+    with out_of_reach(exports) as folder:
+        code, files = told(exportd)
+    assert code == os.EX_TEMPFAIL
+    assert "cannot be looked into" in files[folder.name]["reason"]

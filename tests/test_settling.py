@@ -88,6 +88,13 @@ def test_an_empty_file_waits_for_the_empty_timeout(tmp_path: Path) -> None:
     assert ready(s, EMPTY_S) == [path]
 
 
+def test_an_empty_file_from_the_future_waits_no_longer(tmp_path: Path) -> None:
+    s, path = settling(), dropped(tmp_path, "a.txt", "", age_s=-1_000_000)
+    s.see(path, 0)
+    assert ready(s, EMPTY_S - 1) == []
+    assert ready(s, EMPTY_S) == [path]
+
+
 def test_an_empty_file_that_is_filled_settles_as_any_other(tmp_path: Path) -> None:
     s, path = settling(), dropped(tmp_path, "a.txt", "")
     s.see(path, 0)

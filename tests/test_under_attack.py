@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Command, rows, wait_until
+from conftest import Command, execute, rows, wait_until
 
 from exportd.alignment import align
 from exportd.config import load
@@ -156,6 +156,25 @@ def test_a_session_file_that_could_not_be_written_is_written_later(exportd: Comm
         sessions.unlink()
         sessions.mkdir()
         wait_until((sessions / "noon.md").exists)
+
+
+def test_a_session_file_that_brings_a_bug_out_stops_no_other_one(
+    exportd: Command, database_url: str
+) -> None:
+    """Or takes more memory than there is: a daemon that ends by it does so at each start."""
+    sessions, exports = exportd.memory_dir / "sessions", exportd.memory_dir / "exports"
+    (exports / "a.txt").write_text(SHORT)
+    assert exportd("run", "--once").returncode == 0
+    execute(database_url, "UPDATE messages SET metadata = '[]'")
+    (exports / "a.txt").write_text(f"{SHORT}\n> thanks\n\n⏺ You are welcome.\n")
+    (exports / "b.txt").write_text(SHORT.replace("noon", "midnight"))
+    done = exportd("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "session.bug" in done.stderr
+    assert (sessions / "b.md").exists()
+    execute(database_url, "UPDATE messages SET metadata = '{}'")
+    assert exportd("run", "--once").returncode == 0
+    assert "You are welcome" in (sessions / "a.md").read_text()
 
 
 def test_a_server_that_died_is_revived_for_a_file_that_waits(tmp_path: Path) -> None:

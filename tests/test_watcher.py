@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import out_of_reach, wait_until
 
 from exportd.intake.files import has_writer
 from exportd.watcher import Watcher, scan
@@ -241,6 +243,47 @@ def test_scan_goes_by_name_and_leaves_hidden_folders_alone(folder: Path) -> None
         (folder / name).write_text("> hi")
     found = [str(path.relative_to(folder)) for path in scan(folder)]
     assert found == ["a.txt", "b.txt", "c/d.txt"]
+
+
+@pytest.fixture
+def bottom(folder: Path) -> Iterator[Path]:
+    """A folder deeper than calls can be; no library of Python's makes or removes one."""
+    deep = folder / "/".join("d" * (sys.getrecursionlimit() + 100))
+    subprocess.run(["mkdir", "-p", str(deep)], check=True)
+    yield deep
+    subprocess.run(["rm", "-rf", str(folder / "d")], check=True)
+
+
+def test_folders_of_any_depth_are_looked_through_and_hold_nothing_up(
+    folder: Path, bottom: Path
+) -> None:
+    (bottom / "deep.txt").write_text("> hi")
+    (folder / "z.txt").write_text("> hi")
+    with watching(folder) as watcher:
+        assert take(watcher, 2) == [bottom / "deep.txt", folder / "z.txt"]
+        assert "every 5 seconds" in str(watcher.trouble)
+
+
+def test_many_folders_to_look_through_leave_time_for_the_rest(
+    folder: Path, bottom: Path
+) -> None:
+    """Each of nested folders is told of, and all that is in it looked through."""
+    (bottom / "deep.txt").write_text("> hi")
+    with watching(folder) as watcher:
+        for _ in range(2000):
+            watcher._hint(folder / "d", False)
+        began = time.monotonic()
+        wait_until(lambda: watcher.beat_at > began + 1, 5)
+    assert time.monotonic() < began + 10
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_until_it_can_be(folder: Path) -> None:
+    with out_of_reach(folder) as deep, watching(folder) as watcher:
+        wait_until(lambda: "cannot be looked into" in str(watcher.trouble))
+        (deep / deep.name / deep.name).rename(folder / "e")
+        assert [path.name for path in take(watcher, 1)] == ["a.txt"]
+        watcher.rescan()
+        wait_until(lambda: "looked into" not in str(watcher.trouble))
 
 
 def test_events_in_hidden_folders_are_no_drops_either(folder: Path) -> None:

@@ -5,12 +5,14 @@ Scans come an hour apart here, so that nothing but the notice of trouble can hav
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import queue
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ import pytest
 from conftest import Command, rows, wait_until
 
 from exportd.intake.files import has_writer
-from exportd.watcher import Watcher, events
+from exportd.watcher import MAX_READY, Watcher, events
 from exportd.watcher.root import is_mount_point, untold_file_system
 from exportd.watcher.settling import Settling
 
@@ -102,6 +104,20 @@ def test_a_folder_that_is_renamed_is_left_alone_and_another_made(exports: Path) 
         assert (aside / "kept.txt").exists()
 
 
+def test_a_folder_that_goes_away_is_noticed_while_more_waits_than_is_taken(
+    exports: Path,
+) -> None:
+    """The database is away, say: nobody takes anything, and there is much."""
+    for n in range(MAX_READY + 100):
+        (exports / f"{n}.txt").write_text("> hi")
+    with watching(exports) as watcher:
+        wait_until(watcher.ready.full)
+        exports.rename(exports.with_name("aside"))
+        wait_until(exports.is_dir, 5)
+        taken = {watcher.ready.get_nowait() for _ in range(MAX_READY)}
+        assert len(taken) == MAX_READY
+
+
 @needs_root
 def test_what_is_mounted_over_the_folder_is_not_taken_for_it(
     exports: Path, tmp_path: Path
@@ -117,6 +133,8 @@ def test_what_is_mounted_over_the_folder_is_not_taken_for_it(
         (tmp_path / "other").mkdir()
         with mounted(exports, "--bind", str(tmp_path / "other")):
             assert is_mount_point(exports)
+            (tmp_path / "link").symlink_to(exports.parent)
+            assert is_mount_point(tmp_path / "link" / "exports")
             wait_until(lambda: "mounted over" in str(watcher.trouble))
         wait_until(lambda: watcher.trouble is None)
         assert_a_drop_is_seen(watcher, exports)
@@ -182,13 +200,16 @@ def test_events_that_have_stopped_are_noticed_by_the_canary(
 
 @contextmanager
 def limited(limit: str, value: int) -> Iterator[None]:
+    """For the whole machine: of two runs at once, each would restore what the other set."""
     path = Path("/proc/sys/fs/inotify") / limit
-    usual = path.read_text()
-    path.write_text(str(value))
-    try:
-        yield
-    finally:
-        path.write_text(usual)
+    with (Path(tempfile.gettempdir()) / f"exportd-tests-{limit}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        usual = path.read_text()
+        path.write_text(str(value))
+        try:
+            yield
+        finally:
+            path.write_text(usual)
 
 
 @needs_root

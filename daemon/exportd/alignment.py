@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from .fingerprint import compact, continues, equal_places, is_anchor, matching
-from .likeness import alike
+from .fingerprint import compact, continues, equal_places, forget_texts, is_anchor, matching
+from .likeness import alike, forget_likenesses
 from .models import Kind, Outcome, Place, Plan, Step
 
 # A gap with more cells than this is aligned by equal texts and by kind and tool alone: a
-# cell takes some 50 microseconds, so that no gap takes much longer than a second.
+# cell takes some 50 microseconds, so that no gap takes much longer than a second. So are all
+# gaps after the first ones that together have MAX_ALL_CELLS: a file may have thousands.
 MAX_CELLS = 20_000
+MAX_ALL_CELLS = 200_000  # real sessions have a tenth of it
 MAX_COARSE_CELLS = 1_000_000
 MAX_ANSWERS = 100  # so many results of calls side by side are told apart by their order
 
@@ -38,6 +40,14 @@ _Pairs = list[tuple[int, int]]  # (index among the known, index among the incomi
 
 def align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
     """The plan that adds ``incoming`` to ``known``: two runs of one segment, in order."""
+    try:
+        return _align(known, incoming)
+    finally:
+        forget_texts()
+        forget_likenesses()
+
+
+def _align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
     if all(place.source_index is not None for place in (*known, *incoming)):
         return _by_index(known, incoming)
     pairs = _pairs(known, incoming)
@@ -94,8 +104,10 @@ def _pairs_by_place(known: Sequence[Place], incoming: Sequence[Place]) -> _Pairs
         head += 1
     pairs = [(n, n) for n in range(head)]
     k0 = i0 = head
+    cells = 0
     for k1, i1 in _anchor_pairs(known, incoming, head):
-        gap = _Gap(known[k0:k1], incoming[i0:i1], closed=True)
+        gap = _Gap(known[k0:k1], incoming[i0:i1], closed=True, coarse=cells > MAX_ALL_CELLS)
+        cells += gap.cells
         pairs += [(k0 + k, i0 + i) for k, i in gap.pairs()]
         pairs.append((k1, i1))
         k0, i0 = k1 + 1, i1 + 1
@@ -137,13 +149,21 @@ def _goes_on_before(known: list[Place], incoming: list[Place], pairs: _Pairs) ->
 class _Gap:
     """Two short runs between paired anchors; the one behind the last is not closed.
 
-    ``follows``: what stands before it in both runs is one message.
+    ``follows``: what stands before it in both runs is one message. ``coarse``: its cells are
+    not to be looked at one by one.
     """
 
     known: Sequence[Place]
     incoming: Sequence[Place]
     closed: bool
     follows: bool = False
+    coarse: bool = False
+
+    @property
+    def cells(self) -> int:
+        """How many are looked at one by one."""
+        cells = len(self.known) * len(self.incoming)
+        return 0 if self.coarse or cells > MAX_CELLS else cells
 
     def pairs(self) -> _Pairs:
         """The best pairing in order (Needleman-Wunsch).
@@ -155,7 +175,7 @@ class _Gap:
         rows, columns = len(self.known), len(self.incoming)
         if not rows or not columns:
             return []
-        if rows * columns > MAX_CELLS:
+        if not self.cells:
             return list(self._coarse_pairs())
         score = [[self._score(k, i) for i in range(columns)] for k in range(rows)]
         end = _LEFT_OUT if self.closed else 0.0

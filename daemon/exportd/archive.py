@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -114,22 +116,25 @@ class Archive:
         ours = self._folders
         folders = (ours.archive, ours.failed, ours.sessions, ours.state, ours.inflight)
         for path in (path for folder in folders for path in folder.glob(".*.tmp")):
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+            _remove_copy(path)
         for path in ours.exports.glob(".*.tmp"):  # ``exportd ingest`` may be at work on one
-            age_s = time.time() - path.lstat().st_mtime
-            if _TEMPORARY.fullmatch(path.name) and age_s > _ABANDONED_S:
-                path.unlink(missing_ok=True)
+            _remove_copy(path, _ABANDONED_S)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """A free name among the dead letters; a note without its file is overwritten.
 
-        The file itself may have the name already, when a kill came between two steps.
+        The file, or its sidecar, may have the name already, when a kill came between two
+        steps.
         """
-        place = self._folders.failed / path.name
-        if not os.path.lexists(place) or _is_same(path, place):
-            return path.name
-        return with_suffix_before_extension(path.name, claim_id.hex)
+        failed = self._folders.failed
+        other = with_suffix_before_extension(path.name, claim_id.hex)
+        if (
+            os.path.lexists(failed / _with_end(other, SIDECAR))
+            or _is_taken(path, failed / path.name)
+            or _is_taken(sidecar_of(path), failed / _with_end(path.name, SIDECAR))
+        ):
+            return other
+        return path.name
 
     def fail(self, path: Path, name: str, reason: str, now: datetime) -> None:
         """Move a file to the dead letters as ``name``, with ``NAME.reason.txt``.
@@ -172,6 +177,13 @@ class Archive:
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:
             raise _trouble(path, failed, error) from error
+
+
+def _remove_copy(path: Path, age_s: float = -math.inf) -> None:
+    """A temporary file of ours, if it is so old; one that stays costs nothing but room."""
+    with suppress(OSError):
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= age_s:
+            path.unlink()
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -232,6 +244,12 @@ def _is_same(path: Path, place: Path) -> bool:
         return os.path.samestat(path.lstat(), place.lstat())
     except FileNotFoundError:
         return False
+
+
+def _is_taken(path: Path, place: Path) -> bool:
+    """Whether something else lies where this is to go."""
+    both = os.path.lexists(path) and os.path.lexists(place)
+    return both and not _is_same(path, place)
 
 
 def _copy(path: Path, place: Path, sha256: str | None) -> bool:

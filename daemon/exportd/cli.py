@@ -90,6 +90,7 @@ cli.add_command(import_state.command)
 
 def main() -> None:
     """Run the command; errors become one readable message and an exit code."""
+    _open_streams()
     try:
         code = cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -109,6 +110,17 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # all is done; the exit code is to be this one
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> None:
+    """What a parent closed is /dev/null, or the next file opened would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 # The first that an error is an instance of: how it is called, and the exit code.

@@ -19,10 +19,8 @@ from .store import NewAlert, Store
 log = structlog.get_logger()
 
 # What is looked for; ``alerts.rules`` says how bad each is.
-KINDS = (
-    "database_unreachable", "watcher_blind", "archive_absent", "disk_low", "disk_filling",
-    "files_waiting", "no_export",
-)  # fmt: skip
+BLOCKING = ("database_unreachable", "watcher_blind", "archive_absent", "disk_low")
+KINDS = (*BLOCKING, "disk_filling", "files_waiting", "no_export")
 _OVER = "it is over"
 
 
@@ -51,8 +49,11 @@ class Conditions:
 
     @property
     def reasons(self) -> list[str]:
-        """What is wrong now, a sentence each."""
-        return [found.reason for found in self._found.values() if not found.is_over]
+        """What keeps files from being taken, a sentence each; may be read from any thread."""
+        found = self._found.copy()
+        return [
+            found[kind].reason for kind in BLOCKING if kind in found and not found[kind].is_over
+        ]
 
     def see(self, kind: str, trouble: str | None) -> None:
         """``trouble`` is what is wrong now, None when nothing is."""

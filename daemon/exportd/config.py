@@ -64,7 +64,8 @@ def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 def _default_file() -> Path | None:
     if named := os.environ.get(ENV_FILE):
         return Path(named)
-    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None
+    # Not Path.exists: in a folder that may not be looked into, it raises.
+    return Path(DEFAULT_FILE) if os.access(DEFAULT_FILE, os.F_OK) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

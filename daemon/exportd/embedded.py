@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import pwd
+import re
 import subprocess
 import threading
 import warnings
@@ -107,6 +108,7 @@ def _start(data: Path, stopping: threading.Event) -> str:
     try:
         server.ensure_pgdata_inited()
         _configure(data)
+        _forget_dead(data)
         for attempt in tenacity.Retrying(
             # AssertionError: pgserver found the server in the middle of its recovery.
             retry=tenacity.retry_if_exception_type((AssertionError, subprocess.TimeoutExpired)),
@@ -117,6 +119,10 @@ def _start(data: Path, stopping: threading.Event) -> str:
             with attempt:
                 server.ensure_postgres_running()
     except (AssertionError, subprocess.SubprocessError, OSError) as error:
+        if stopping.is_set():  # Ctrl-C reaches initdb, too
+            raise DatabaseUnavailable(
+                "exportd was stopped before the embedded PostgreSQL had started"
+            ) from error
         raise DatabaseUnavailable(
             f"the embedded PostgreSQL did not start: {_said(data, log_bytes, error)}. "
             f"{_what_to_do(data, server.system_user)}, or set EXPORTD_DATABASE_URL to use a "
@@ -154,6 +160,24 @@ def _configure(data: Path) -> None:
     if _INCLUDE not in main.read_text():
         with main.open("a") as file:
             file.write(f"\n{_INCLUDE}")
+
+
+def _forget_dead(data: Path) -> None:
+    """Remove what a killed server left behind when its process id is no server's now.
+
+    After a power cut the id may be another program's, and where exportd is process 1 of a
+    container, a killed server stays as a zombie: pgserver takes both for a running server.
+    A server that does run would still be found by its shared memory.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        pid, _, _, port, sockets, *_ = lock.read_text().splitlines()
+        _, name, facts = re.split(r"[()]", Path(f"/proc/{pid}/stat").read_text(), maxsplit=2)
+    except (OSError, ValueError):
+        return  # no server was killed, or its id is nobody's
+    if name != "postgres" or facts.split()[0] == "Z":
+        (Path(sockets) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)  # has its id, too
+        lock.unlink(missing_ok=True)
 
 
 def _log_bytes(data: Path) -> int:

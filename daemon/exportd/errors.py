@@ -38,6 +38,10 @@ class DatabaseUnavailable(TransientError):
     """PostgreSQL does not answer, or went away in the middle."""
 
 
+class TookTooLong(DatabaseUnavailable):
+    """A transaction was given up; the server may hang, or the work be too much."""
+
+
 class DiskTrouble(TransientError):
     """The file system refuses a write: full, read-only or broken."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6, socket
+from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from typing import Any
 
 import structlog
@@ -80,11 +82,13 @@ class _Server(ThreadingHTTPServer):
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
         self.pages = pages
         self._free = threading.BoundedSemaphore(MAX_CLIENTS)
+        self._since: dict[Any, float] = {}
         super().__init__(address, _Handler)
 
     def process_request(self, request: socket | tuple[bytes, socket], client: Any) -> None:
         """One more is turned away, not queued."""
         if self._free.acquire(blocking=False):
+            self._since[request] = time.monotonic()
             super().process_request(request, client)
         else:
             self.shutdown_request(request)
@@ -95,7 +99,15 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client)
         finally:
+            del self._since[request]
             self._free.release()
+
+    def service_actions(self) -> None:
+        """Twice a second: a byte now and then is no reason to be waited for."""
+        for request, since in list(self._since.items()):
+            if time.monotonic() - since > CLIENT_S:
+                with suppress(OSError):  # it has hung up
+                    request.shutdown(SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client that hangs up in the middle is nobody's trouble."""

@@ -26,8 +26,11 @@ class Reading:
     started: float
 
 
-def ingest(tx: Transaction, read: Reading) -> Report:
-    """Gather, decide, apply: inside one transaction that is done anew when stale."""
+def ingest(tx: Transaction, read: Reading) -> Report | None:
+    """Gather, decide, apply: inside one transaction that is done anew when stale.
+
+    None when the same bytes, dropped into another folder, were stored since the attempt.
+    """
     transcript = read.transcript
     fact = identity.ExportFact(
         name=read.attempt.first_name,
@@ -43,6 +46,8 @@ def ingest(tx: Transaction, read: Reading) -> Report:
     is_named = transcript.session_id is not None or _is_indexed(transcript)
     named = _named(fact, head) if is_named else None
     gathered = tx.candidates(head, transcript.format, named)
+    if tx.is_ingested(read.attempt.export_id):
+        return None
     placement = place(
         gathered.candidates, read.places, transcript.header, transcript.session_id
     )

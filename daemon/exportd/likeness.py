@@ -34,3 +34,8 @@ def _trigrams(text: str) -> tuple[Counter[str], Counter[str]]:
     parts = (whole[:_COMPARED_CHARS], whole[-_COMPARED_CHARS:])
     head, tail = (Counter(part[n : n + 3] for n in range(len(part))) for part in parts)
     return head, tail
+
+
+def forget_likenesses() -> None:
+    """Let go of the texts that were compared last."""
+    _trigrams.cache_clear()

@@ -8,8 +8,8 @@ every step a kill leaves the bytes under exactly one folder and the next start g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,19 +20,22 @@ import structlog
 from . import formats
 from .archive import Archive
 from .crash import reach
-from .errors import ExportdError, PermanentError, TransientError
+from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
 from .intake import Claim, Content, Intake
-from .intake.sidecar import read_sidecar
+from .late_sidecars import LateSidecars
 from .limits import Limits, check_content, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
 from .models import Fate, Report, Transcript
-from .residence import assign, recognise_again
+from .residence import recognise_again
 from .store import Attempt, Drop, Store
+
+# So often is a file taken again that changed while it was stored; then others go first.
+_ROUNDS = 5
 
 log = structlog.get_logger()
 
@@ -48,8 +51,7 @@ class Pipeline:
         archive: Archive,
         manifest: Manifest,
         limits: Limits,
-        *,
-        sidecar_timeout_s: float,
+        sidecars: LateSidecars,
     ) -> None:
         self._folders = folders
         self._intake = intake
@@ -57,7 +59,7 @@ class Pipeline:
         self._archive = archive
         self._manifest = manifest
         self._limits = limits
-        self._sidecar_timeout_s = sidecar_timeout_s
+        self._sidecars = sidecars
         self._owed: list[Callable[[], None]] = []
 
     def ingest(self, path: Path) -> Report | None:
@@ -69,41 +71,13 @@ class Pipeline:
             self._store.ping()
             self._intake.check_space()
             if is_sidecar(path.name):
-                if report := self._assigned(path):
+                if report := self._sidecars.assign(path):
                     return logged(report)
-                self._wait_for_export(path)
+                self._sidecars.wait(path)
             claim = self._intake.claim(path)
         except TransientError as error:
             return logged(_deferred(escape(path.name), error))
         return self.resume(claim) if claim else None
-
-    def _assigned(self, path: Path) -> Report | None:
-        """A sidecar that came after its file: the file was dropped, and is told by name."""
-        try:
-            session_id = read_sidecar(path)
-        except (PermanentError, FileNotFoundError):
-            return None
-        name, memory_dir = escape(path.name.removesuffix(SIDECAR)), self._memory_dir
-        found = self._store.run(lambda tx: assign(tx, name, memory_dir, session_id))
-        if found is None:
-            return None
-        self._archive.check()
-        self._manifest.append(drop_record(found.sha256, name, found.modified_at, session_id))
-        path.unlink(missing_ok=True)
-        return Report(
-            escape(path.name),
-            Fate.UNCHANGED,
-            reason=f"it names the conversation of {name}, which was dropped before",
-            conversation_id=found.conversation_id,
-            also_changed=tuple(sorted(found.changed)),
-        )
-
-    def _wait_for_export(self, sidecar: Path) -> None:
-        """A while, from the time on that the sidecar came into the folder."""
-        with suppress(FileNotFoundError):
-            if time.time() - sidecar.lstat().st_ctime < self._sidecar_timeout_s:
-                name = printable(escape(sidecar.name.removesuffix(SIDECAR)))
-                raise TransientError(f"{name}, its export, has not come yet")
 
     @property
     def _memory_dir(self) -> str:
@@ -122,7 +96,7 @@ class Pipeline:
 
     def _left_behind(self, claim: Claim) -> Report | None:
         """A sidecar that was claimed with a file which has gone on: it is done with, too."""
-        report = self._assigned(claim.path) if is_sidecar(claim.name) else None
+        report = self._sidecars.assign(claim.path) if is_sidecar(claim.name) else None
         if report:
             self._intake.forget(claim)
         return report
@@ -131,30 +105,33 @@ class Pipeline:
         drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
         attempt: Attempt | None = None
         report: Report | None = None
+        rounds = 0
         try:
-            while True:
-                grown = attempt
-                self._wait_for_writer(claim)
-                content = self._intake.read(claim)
-                drop = replace(
-                    drop,
-                    explicit_id=self._session_id(claim),
-                    sha256=content.sha256,
-                    size_bytes=len(content.raw),
-                    modified_at=content.modified_at,
-                )
-                reach("attempt.begin")
-                attempt = self._store.begin(drop)
-                reach("attempt.counted")
-                if grown and grown.export_id != attempt.export_id:
-                    self._store.mark_grown(grown.export_id, drop.sha256)
-                report = self._stored(drop, content, attempt)
-                self._wait_for_writer(claim)
-                if not self._intake.changed(claim, content):
-                    reach("recheck.done")
-                    return self._archived(claim, drop, attempt, report)
-        except TransientError:
-            if attempt is not None:
+            with _disk(claim.path):
+                while True:
+                    rounds += 1
+                    grown = attempt
+                    self._wait_for_writer(claim, rounds)
+                    content = self._intake.read(claim)
+                    drop = replace(
+                        drop,
+                        explicit_id=self._session_id(claim),
+                        sha256=content.sha256,
+                        size_bytes=len(content.raw),
+                        modified_at=content.modified_at,
+                    )
+                    reach("attempt.begin")
+                    attempt = self._store.begin(drop)
+                    reach("attempt.counted")
+                    if grown and grown.export_id != attempt.export_id:
+                        self._store.mark_grown(grown.export_id, drop.sha256)
+                    report = self._stored(drop, content, attempt)
+                    self._wait_for_writer(claim)
+                    if not self._intake.changed(claim, content):
+                        reach("recheck.done")
+                        return self._archived(claim, drop, attempt, report)
+        except TransientError as error:
+            if attempt is not None and not self._is_its_own(error):
                 self._owe(partial(self._store.refund_attempt, attempt.export_id))
             raise
         except PermanentError as error:
@@ -171,6 +148,19 @@ class Pipeline:
             )
             return self._dead_letter(claim, drop, attempt, reason, error)
 
+    def _is_its_own(self, error: TransientError) -> bool:
+        """Whether storing took too long though the server answers: then the attempt counts.
+
+        Else a file whose storing is too much would be tried again for ever.
+        """
+        if not isinstance(error, TookTooLong):
+            return False
+        try:
+            self._store.ping()
+        except TransientError:
+            return False
+        return True
+
     def _session_id(self, claim: Claim) -> str | None:
         if is_sidecar(claim.name):
             raise PermanentError(
@@ -180,9 +170,12 @@ class Pipeline:
         session_id = self._intake.session_id(claim)
         return escape(session_id) if session_id else None
 
-    def _wait_for_writer(self, claim: Claim) -> None:
-        """A file is read, and archived, only when nobody writes to it any more."""
-        if self._intake.in_use(claim):
+    def _wait_for_writer(self, claim: Claim, rounds: int = 0) -> None:
+        """A file is read, and archived, only when nobody writes to it any more.
+
+        Where the kernel does not tell, one that changed in each round is still written.
+        """
+        if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
 
     def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:
@@ -193,8 +186,9 @@ class Pipeline:
             return self._known(drop, attempt)
         if attempt.attempts > self._limits.max_attempts:
             raise PermanentError(
-                f"exportd died {self._limits.max_attempts} times while it read this file; it "
-                "was set aside so that others can be read. Please report it"
+                f"exportd died {self._limits.max_attempts} times over this file, or gave it up "
+                "because storing it took longer than timeout in [database]; it was set aside "
+                "so that others can be read. Please report it"
             )
         started = time.monotonic()
         reach("parse.begin")
@@ -209,7 +203,7 @@ class Pipeline:
         reach("store.begin")
         report = self._store.run(lambda tx: ingest(tx, read))
         reach("store.committed")
-        return report
+        return report or self._known(drop, self._store.begin(drop))
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""
@@ -290,6 +284,15 @@ class Pipeline:
         while self._owed:
             self._owed[0]()
             self._owed.pop(0)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What the system refuses is no fault of the file: its disk went away, say."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskTrouble(f"{path}: {error.strerror}") from error
 
 
 def _deferred(name: str, error: Exception) -> Report:

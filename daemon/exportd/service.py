@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import structlog
 
-from .errors import DatabaseUnavailable, TransientError
+from .errors import DatabaseUnavailable, DiskTrouble, TransientError
 from .health import Answer, Health, told
 from .lookout import Lookout
 from .metrics import Metrics
@@ -141,7 +141,7 @@ class Service:
             if report:
                 self._note(report)
             late = time.monotonic() - told_at > TELL_EVERY_S
-            if watcher.ready.empty() or late or is_deferred(report):
+            if watcher.ready.empty() or late:
                 self._place.teller.tell()
                 told_at = time.monotonic()
                 if self._place.teller.is_behind:
@@ -191,14 +191,18 @@ class Service:
     def _resume(self) -> None:
         """Every file in flight goes on; what is deferred again waits a little longer."""
         reports = []
-        for claim in self._place.intake.sweep():
-            if self._stopping.is_set():
-                break
-            self._progress.beat("worker")
-            reports.append(self._place.pipeline.resume(claim))
-            self._note(reports[-1])
-            if is_deferred(reports[-1]) and not self._place.answers():
-                break
+        try:
+            for claim in self._place.intake.sweep():
+                if self._stopping.is_set():
+                    break
+                self._progress.beat("worker")
+                reports.append(self._place.pipeline.resume(claim))
+                self._note(reports[-1])
+                if is_deferred(reports[-1]) and not self._place.answers():
+                    break
+        except DiskTrouble as error:
+            log.warning("sweep.deferred", reason=str(error))
+            self._waits.begin()
         self._place.teller.tell()
         if any(map(is_deferred, reports)) or self._place.teller.is_behind:
             self._waits.begin()

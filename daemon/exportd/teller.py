@@ -82,23 +82,30 @@ class Teller:
 
     def _write_sessions(self) -> None:
         for conversation_id in sorted(self._changed):
-            conversation = self._store.conversation(conversation_id)
-            path = self._folders.sessions / f"{conversation_id}.md"
             try:
-                if conversation is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    write_file(path, markdown(conversation))
-                    reach("tell.renamed")
+                self._write_session(conversation_id)
             except OSError as error:
                 log.warning(
                     "session.failed", conversation_id=conversation_id, reason=error.strerror
                 )
-                continue
-            self._changed.discard(conversation_id)
+            except TransientError:
+                raise
+            except Exception:  # a bug, or too little memory for it: the others go on
+                log.exception("session.bug", conversation_id=conversation_id)
+            else:
+                self._changed.discard(conversation_id)
         if not self._changed:
             self._store.mark_told(escape(str(self._folders.memory)))
             reach("tell.marked")
+
+    def _write_session(self, conversation_id: str) -> None:
+        conversation = self._store.conversation(conversation_id)
+        path = self._folders.sessions / f"{conversation_id}.md"
+        if conversation is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_file(path, markdown(conversation))
+            reach("tell.renamed")
 
     def _report(self, total: int | None) -> str:
         text = status_report(

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
@@ -22,6 +23,7 @@ from .formats import FORMATS
 from .formats.text import escape, printable, unescape
 from .intake import Intake
 from .intake.files import has_writer
+from .late_sidecars import LateSidecars
 from .lifecycle import Database, database, held
 from .limits import Limits
 from .manifest import Manifest
@@ -84,7 +86,9 @@ class Workplace:
                 settings.parse_timeout,
                 settings.max_attempts,
             ),
-            sidecar_timeout_s=settings.empty_timeout,
+            LateSidecars(
+                folders, self.store, self.archive, self.manifest, settings.empty_timeout
+            ),
         )
         status_log = StatusLog(
             folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
@@ -154,7 +158,8 @@ class Workplace:
 
     def left(self, why: str) -> Iterator[Report]:
         """What stays in the drop folder this time; ``why`` is the reason for most."""
-        for path in scan(self.folders.exports):
+        unseen: dict[Path, str] = {}
+        for path in scan(self.folders.exports, unseen):
             try:
                 size_bytes = path.lstat().st_size
             except OSError:
@@ -167,3 +172,5 @@ class Workplace:
             else:
                 reason = why
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
+        for folder, reason in unseen.items():
+            yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 
 import click
 
+from ..errors import DatabaseUnavailable
 from ..lifecycle import stop_on_signals
 from ..models import Report
 from ..once import run_once
@@ -21,7 +23,9 @@ from ..workplace import workplace
 def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     """Watch the drop folder and ingest what arrives.
 
-    The daemon ends on SIGTERM or Ctrl-C, after the file in hand.
+    The daemon ends on SIGTERM or Ctrl-C, after the file in hand; SIGHUP opens log_file
+    anew, or ends it too where the log goes to a terminal. Settings come from
+    exportd.toml and EXPORTD_…; 'exportd check-config' prints them all.
 
     \b
     exportd run          the daemon
@@ -30,13 +34,19 @@ def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    with workplace(settings, stop_on_signals()) as place:
-        if not once:
-            # Not on top: the metrics alone take a tenth of a second that others need not wait.
-            from ..service import Service  # noqa: PLC0415
+    stopping = stop_on_signals()
+    try:
+        with workplace(settings, stopping) as place:
+            if not once:
+                # Not on top: the metrics alone take a tenth of a second, for others in vain.
+                from ..service import Service  # noqa: PLC0415
 
-            return Service(place).run()
-        code, reports, text = run_once(place)
+                return Service(place).run()
+            code, reports, text = run_once(place)
+    except DatabaseUnavailable:
+        if once or not stopping.is_set():
+            raise
+        return os.EX_OK  # stopped while the embedded server started, as it was told
     click.echo(_json(reports) if as_json else text, nl=as_json)
     return code
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..crash import reach
-from ..errors import DiskTrouble, PermanentError
+from ..errors import DiskTrouble, PermanentError, TransientError
 from ..folders import (
     Folders,
     fsync_directory,
@@ -27,6 +27,11 @@ from ..folders import (
 )
 from .files import has_writer, is_synced, opened, read_chunks
 from .sidecar import read_sidecar
+
+# So often is a file read anew that was written to meanwhile; then others have their turn.
+_READS = 5
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999
 
@@ -76,65 +81,101 @@ class Intake:
         try:
             place.mkdir(mode=0o700)
         except OSError as error:
-            raise DiskTrouble(f"{place}: cannot be made ({error.strerror})") from error
+            # Without the claim's id: what waits is told once, for it has the same reason.
+            raise DiskTrouble(
+                f"{place.parent}: no folder can be made there ({error.strerror})"
+            ) from error
         reach("claim.place")
         try:
-            path.rename(place / path.name)
-        except FileNotFoundError:
-            place.rmdir()
+            with self._folder_of(path) as source:
+                os.rename(path.name, place / path.name, src_dir_fd=source)
+                reach("claim.renamed")
+                self._take_along(sidecar_of(path), source, place)
+                reach("claim.sidecar")
+                self._make_durable(place, source)
+        except (FileNotFoundError, NotADirectoryError):
+            _tidy(place)
             return None
         except OSError as error:
-            place.rmdir()
+            _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
-        reach("claim.renamed")
-        self._take_along(sidecar_of(path), place)
-        reach("claim.sidecar")
-        try:
-            for folder in (place, self._folders.inflight, path.parent):
-                fsync_directory(folder)
-        except FileNotFoundError:
-            pass  # its folder was removed behind it
-        except OSError as error:
-            raise DiskTrouble(f"{place}: cannot be made durable ({error.strerror})") from error
         reach("claim.durable")
         return Claim(claim_id, place / path.name)
 
+    @contextmanager
+    def _folder_of(self, path: Path) -> Iterator[int]:
+        """The folder of a dropped file, opened: on the way down no link is followed.
+
+        A folder may have become a link since its file was seen, and lead anywhere.
+        """
+        folder = os.open(self._folders.exports, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in path.parent.relative_to(self._folders.exports).parts:
+                above, folder = folder, os.open(name, _FOLDER, dir_fd=folder)
+                os.close(above)
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _make_durable(self, place: Path, source: int) -> None:
+        try:
+            fsync_directory(place)
+            fsync_directory(self._folders.inflight)
+            os.fsync(source)
+        except OSError as error:
+            raise DiskTrouble(
+                f"{place.parent}: a claim cannot be made durable ({error.strerror})"
+            ) from error
+
     @staticmethod
-    def _take_along(sidecar: Path, place: Path) -> None:
+    def _take_along(sidecar: Path, source: int, place: Path) -> None:
         """After its file: what a kill, or the disk, leaves behind counts as a late one.
 
         A folder of that name is no sidecar, and a long name has no room for one.
         """
         with suppress(OSError):
             if is_no_folder(sidecar):
-                sidecar.rename(place / sidecar.name)
+                os.rename(sidecar.name, place / sidecar.name, src_dir_fd=source)
 
     def sweep(self) -> Iterator[Claim]:
-        """Claims that an earlier process left; empty ones are tidied away."""
+        """Claims that an earlier process left; empty ones are tidied away.
+
+        Raises ``DiskTrouble``, after all others, where one cannot be looked for.
+        """
+        trouble: OSError | None = None
         try:
             places = sorted(self._folders.inflight.iterdir())
         except FileNotFoundError:  # somebody tidied up, or the memory folder is gone
             with suppress(FileNotFoundError):
                 self._folders.inflight.mkdir(mode=0o700)
             return
+        except OSError as error:
+            places, trouble = [], error
         for place in places:
-            claim_id = _claim_id(place)
-            if claim_id is None or not place.is_dir():
+            try:
+                claim_id = _claim_id(place)
+                if claim_id is None or not place.is_dir():
+                    continue
+                files = sorted(place.iterdir(), key=lambda path: is_sidecar(path.name))
+            except OSError as error:
+                trouble = error
                 continue
-            if files := sorted(place.iterdir(), key=lambda path: is_sidecar(path.name)):
+            if files:
                 yield Claim(claim_id, files[0])
             else:
-                place.rmdir()
+                _tidy(place)
+        if trouble:
+            raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
 
     def read(self, claim: Claim) -> Content:
         """The whole content, durable on disk, with its SHA-256.
 
         Raises ``UnreadableFile`` when it is no regular file or may not be read, and
         ``PermanentError`` when it is too large. A file that grows meanwhile is read
-        anew until it holds still.
+        anew; one that does not hold still is ``TransientError``.
         """
         reach("read.begin")
-        while True:
+        for _ in range(_READS):
             with opened(claim.path) as file:
                 before = os.fstat(file.fileno())
                 self._check_size(before.st_size)
@@ -154,6 +195,7 @@ class Intake:
                 raw = b"".join(chunks)
                 reach("read.hashed")
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
+        raise TransientError("a program writes to it")
 
     def in_use(self, claim: Claim) -> bool:
         """Whether a program still has the file, or its sidecar, open for writing."""
@@ -177,8 +219,7 @@ class Intake:
         with suppress(OSError):  # it may have none, or a name too long for one
             sidecar_of(claim.path).unlink()
         reach("forget.sidecar")
-        with suppress(OSError):
-            claim.path.parent.rmdir()
+        _tidy(claim.path.parent)
         reach("forget.done")
 
     def _check_size(self, size_bytes: int) -> None:
@@ -204,6 +245,12 @@ def _without_sidecar() -> Iterator[None]:
 def _moment(seconds: float) -> datetime:
     """A file's time, within the years that a calendar has."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST_MOMENT), UTC)
+
+
+def _tidy(place: Path) -> None:
+    """Remove an empty place; what the disk does not let go, a later sweep finds again."""
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _claim_id(place: Path) -> uuid.UUID | None:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 
-from ..errors import DatabaseUnavailable
+from ..errors import DatabaseUnavailable, TookTooLong
 from .role import take
 
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ class Patience:
                 )
         limit_s = min(self.timeout_s, within_s)
         if waited_s > limit_s + _GRACE_S:
-            raise DatabaseUnavailable(f"PostgreSQL did not answer within {limit_s:g} s")
+            raise TookTooLong(f"PostgreSQL did not answer within {limit_s:g} s")
 
 
 class Line:

@@ -139,6 +139,10 @@ class Transaction:
             {segment_id: ids for segment_id, (ids, _) in read.items()},
         )
 
+    def is_ingested(self, export_id: int) -> bool:
+        """Whether an export is stored: another daemon may have had the same bytes."""
+        return bool(self.rows("is_ingested", export_id=export_id)[0][0])
+
     def lock(self, conversation_ids: Iterable[str]) -> None:
         self.execute("lock_conversations", conversation_ids=sorted(conversation_ids))
 

@@ -13,11 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import structlog
 
 from ..folders import is_unfinished
+from ..formats.text import printable
 from .events import Events
 from .root import Root, untold_file_system
 from .settling import Settling
@@ -31,6 +33,9 @@ BLIND_RESCAN_S = 5.0
 
 # How often the folder is looked at itself: whether it is still the one it was.
 ROOT_EVERY_S = 1.0
+
+# So long are hints taken in one go.
+HINTS_S = 0.5
 
 # An event takes no longer than this; what is older and was not told was missed.
 EVENT_S = 2.0
@@ -56,6 +61,7 @@ class Watcher:
         self._rescan_s = rescan_s
         self._root = Root(folder)
         self._root_trouble: str | None = None
+        self._unseen: dict[Path, str] = {}  # what the last scan could not look into
         self._next_look = 0.0
         self._hints: queue.Queue[tuple[Path, bool]] = queue.Queue(MAX_WAITING)
         self._events = Events(folder, self._hint, self.rescan)
@@ -97,8 +103,9 @@ class Watcher:
     @property
     def trouble(self) -> str | None:
         """What keeps files from being seen, or being seen soon; None when nothing does."""
-        if self._root_trouble or not self._events.blind:
-            return self._root_trouble
+        unseen = next(iter(self._unseen.values()), None)
+        if self._root_trouble or unseen or not self._events.blind:
+            return self._root_trouble or unseen
         return (
             f"no events arrive from {self._folder} ({self._events.blind}); it is looked "
             f"through every {BLIND_RESCAN_S:g} seconds instead"
@@ -148,12 +155,13 @@ class Watcher:
         if self._root_trouble is None:
             self._pass_on()
             self._events.check(now)
-        due = self._settling.next_due()
+        due = None if self.ready.full() else self._settling.next_due()
         self._take_hints(min(next_scan, due if due is not None else next_scan))
         return min(next_scan, time.monotonic() + self._interval_s())
 
     def _interval_s(self) -> float:
-        return min(self._rescan_s, BLIND_RESCAN_S) if self._events.blind else self._rescan_s
+        is_blind = self._events.blind or self._unseen
+        return min(self._rescan_s, BLIND_RESCAN_S) if is_blind else self._rescan_s
 
     def _look_at_root(self, now: float) -> None:
         """Another folder under the name is watched anew; one that is not ours is left alone."""
@@ -173,8 +181,9 @@ class Watcher:
             self.scanned.set()
             return
         began, missed = time.time(), 0
+        unseen: dict[Path, str] = {}
         source = "scan" if self._scanned_at else "startup"
-        for path in scan(self._folder):
+        for path in scan(self._folder, unseen):
             came_at = _came_at(path)
             is_news = source == "startup" or came_at > self._scanned_at
             told_in_time = came_at > began - EVENT_S or self._events.blind
@@ -185,17 +194,25 @@ class Watcher:
             log.warning(
                 "watcher.missed", files=missed, reason="a scan found what no event told of"
             )
+        if self._unseen and not unseen:
+            self._events.restart("folder")  # what could not be entered is not watched either
+        self._unseen = unseen
         self._scanned_at = began
         self.scanned.set()
 
     def _take_hints(self, until: float) -> None:
-        """Wait for a hint, at most until the next look is due, and take all there are."""
+        """Wait for a hint, at most until the next look is due, and take what there are.
+
+        Not for long: each may be a folder to look through, and there is more to do.
+        """
         timeout_s = min(max(until - time.monotonic(), 0.001), 0.5)
         with suppress(queue.Empty):
             path, closed = self._hints.get(timeout=timeout_s)
-            while True:
-                self._follow(path, time.monotonic(), closed=closed)
+            enough = time.monotonic() + HINTS_S
+            self._follow(path, time.monotonic(), closed=closed)
+            while time.monotonic() < enough:
                 path, closed = self._hints.get_nowait()
+                self._follow(path, time.monotonic(), closed=closed)
 
     def _follow(self, path: Path, now: float, *, closed: bool) -> None:
         if self._is_hidden(path):
@@ -224,16 +241,12 @@ class Watcher:
         return is_new
 
     def _pass_on(self) -> None:
-        for path in self._settling.settled(time.monotonic(), time.time()):
+        """As much as there is room for: who waits for room here sees nothing else."""
+        room = MAX_READY - self.ready.qsize()
+        for path in islice(self._settling.settled(time.monotonic(), time.time()), room):
             with self._lock:
                 self._queued.add(path)
-            while not self._stopping.is_set():
-                self.beat_at = time.monotonic()
-                try:
-                    self.ready.put(path, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
+            self.ready.put_nowait(path)
 
 
 def _came_at(path: Path) -> float:
@@ -244,15 +257,34 @@ def _came_at(path: Path) -> float:
         return 0.0
 
 
-def scan(folder: Path) -> Iterator[Path]:
-    """Everything under ``folder`` that is no folder and not hidden, by name."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
+def scan(folder: Path, unseen: dict[Path, str] | None = None) -> Iterator[Path]:
+    """Everything under ``folder`` that is no folder and not hidden, by name.
+
+    However deep it lies: a call for each level would end at a thousand. Folders that cannot
+    be looked into are noted in ``unseen``, with what is wrong.
+    """
+    levels = [_entries(folder, unseen)]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("."):
-                yield from scan(Path(entry.path))
+                levels.append(_entries(Path(entry.path), unseen))
         elif not is_unfinished(entry.name):
             yield Path(entry.path)
+
+
+def _entries(folder: Path, unseen: dict[Path, str] | None) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        os.stat(f"{folder}/.")  # noqa: PTH116  # to list it is one right, to enter another
+    except FileNotFoundError:
+        return iter(())  # gone meanwhile
+    except OSError as error:
+        if unseen is not None:
+            name = printable(str(folder))
+            unseen[folder] = f"{name} cannot be looked into ({error.strerror}); its files wait"
+        return iter(())
+    return iter(entries)

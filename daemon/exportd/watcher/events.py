@@ -142,6 +142,8 @@ class Events:
             self._observer.start()
         except OSError as error:
             self._blinded(f"{error.strerror}")
+        except RecursionError:
+            self._blinded("its folders are too deep")
         self._next_song = min(self._next_song, time.monotonic() + 1)
 
     def _blinded(self, reason: str) -> None:

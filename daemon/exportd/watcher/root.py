@@ -76,8 +76,12 @@ class Root:
 
 
 def is_mount_point(folder: Path) -> bool:
-    """Whether something is mounted exactly there, bind mounts of the same disk included."""
-    return any(place == str(folder) for place, _ in _mounts())
+    """Whether something is mounted exactly there, bind mounts of the same disk included.
+
+    The kernel names the place as it is, whatever links the way to ``folder`` has.
+    """
+    path = os.path.realpath(folder)
+    return any(place == path for place, _ in _mounts())
 
 
 def untold_file_system(folder: Path) -> str | None:

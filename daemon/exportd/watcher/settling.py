@@ -27,6 +27,7 @@ class _Waiting:
 
     signature: tuple[int, ...] | None
     due: float
+    changed_at: float = 0.0  # known by the file's own time at the first look alone
     closed: bool = False
     rechecked: bool = False
     patient: bool = False  # no shortcut: its writer opens it again and again
@@ -89,10 +90,14 @@ class Settling:
             return False
         if not stat.S_ISREG(status.st_mode):
             return True  # no writer will ever finish it; intake says what it is
-        age_s = wall - status.st_mtime
         signature = (status.st_ino, status.st_size, status.st_mtime_ns)
         still = waiting.signature == signature
+        if waiting.signature is None:
+            waiting.changed_at = now - max(wall - status.st_mtime, 0)
+        elif not still:
+            waiting.changed_at = now
         waiting.signature = signature
+        age_s = now - waiting.changed_at  # whatever the clock is set to meanwhile
         if status.st_size == 0:
             waiting.due = now + self._settle_s
             return age_s >= self._empty_timeout_s

@@ -92,6 +92,9 @@ WHERE s.format = %(format)s
   AND (s.head_hash = %(head_hash)s OR s.conversation_id = %(conversation_id)s)
 ORDER BY s.segment_id;
 
+-- is_ingested --
+SELECT state = 'ingested' FROM exports WHERE export_id = %(export_id)s;
+
 -- conversation_segments --
 SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
 FROM segments s
