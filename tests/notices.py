@@ -45,8 +45,8 @@ _BODIES = {
     "dead_letter": "build.log: this does not look like an export that exportd reads (Claude "
     "Code text export: no header, no prompt; indexed JSON: not JSON)",
     "low_deduplication": "only 9 of 61 messages of 2026-11-25-EXPORT-ROLLOUT-MASTER.txt were "
-    "recognised in a segment of rollout-master that has 99; expected at least half of the "
-    "shorter",
+    "recognised in a segment of rollout-master that has 99; expected at least 50% of "
+    "the shorter",
     "divergence": "2026-11-25-EXPORT-ROLLOUT-MASTER.txt begins with the same 12 prompts and "
     "answers as a stored segment, then says something else: perhaps the session was rewound or "
     "edited; both are kept whole",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import click
 import pytest
 
 import exportd
+from exportd.cli import cli
+from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
@@ -111,3 +114,12 @@ def test_every_module_is_on_the_map() -> None:
         "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
+
+
+def test_every_command_has_a_module_of_its_name() -> None:
+    there = {path.stem.replace("_", "-") for path in (PACKAGE / "commands").glob("[!_]*.py")}
+    assert there - {"conversations"} == set(COMMANDS)
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert command.name == name

@@ -53,6 +53,7 @@ from invented import (
 from psycopg2.extensions import connection, cursor, make_dsn
 
 from exportd import formats
+from exportd.anomalies import Thresholds
 from exportd.fingerprint import places
 from exportd.ingest import Reading, ingest
 from exportd.residence import recognise_again
@@ -352,7 +353,12 @@ class Sessions(RuleBasedStateMachine):
             transcript = formats.parse(export.raw, name)
             read = [(m.role.value, bare(m.text)) for m in transcript.messages]
             assert read == [(shown.role, bare(shown.text)) for shown in export.shown]
-            ingest(tx, Reading(drop, attempt, transcript, places(transcript.messages), 0.0))
+            ingest(
+                tx,
+                Reading(
+                    drop, attempt, transcript, places(transcript.messages), 0.0, Thresholds()
+                ),
+            )
         export.names.add(name)
         self.dropped.append((export, name))
 

@@ -22,12 +22,18 @@ from .placement import Placement, SegmentFact
 from .render.wording import some
 from .risk import missing
 
-LARGE_EXPORT_BYTES = 10 * 1024 * 1024
-SLOW_INGEST_S = 10.0
-LOW_DEDUPLICATION = 0.5
 # Claude Code deletes its sessions after 30 days: who has not exported for a week is late,
 # and still has three to make up for it.
 LONG_WITHOUT_EXPORT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The settings of these names in ``[alerts]``; ``low_deduplication`` is a share of one."""
+
+    large_export_bytes: int = 10 * 1024 * 1024
+    slow_ingest_s: float = 10.0
+    low_deduplication: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Finding:
     elapsed_s: float
     before: SegmentFact | None = None
     behind: SegmentFact | None = None
+    thresholds: Thresholds = Thresholds()
 
     @property
     def plan(self) -> Plan:
@@ -116,13 +123,14 @@ def _segment(of: Finding) -> Iterator[Anomaly]:
         return
     shown, before = len(of.transcript.messages), of.segment.message_count
     known = sum(step.known is not None for step in of.plan.steps)
-    if known < LOW_DEDUPLICATION * min(shown, before):
+    least = of.thresholds.low_deduplication
+    if known < least * min(shown, before):
         yield Anomaly(
             "low_deduplication",
             Severity.WARNING,
             f"only {known} of {shown} messages of {of.name} were recognised in a segment "
-            f"of {of.conversation_id} that has {before}; expected at least half of the "
-            "shorter",
+            f"of {of.conversation_id} that has {before}; expected at least {least:.0%} of "
+            "the shorter",
             {"known": known, "shown": shown, "stored": before},
         )
     fuller = [e for e in of.segment.exports if _was_fuller(e, of.export)]
@@ -241,11 +249,10 @@ _FLAGS = {
 
 
 def _ingest(of: Finding) -> Iterator[Anomaly]:
-    if of.size_bytes > LARGE_EXPORT_BYTES:
+    if of.size_bytes > of.thresholds.large_export_bytes:
         text = f"{of.name} has {of.size_bytes / 1024**2:.1f} MB"
         yield Anomaly("large_export", Severity.INFO, text, {"size_bytes": of.size_bytes})
-    if of.elapsed_s > SLOW_INGEST_S:
-        text = (
-            f"reading {of.name} took {of.elapsed_s:.1f} s; expected at most {SLOW_INGEST_S:g}"
-        )
+    most_s = of.thresholds.slow_ingest_s
+    if of.elapsed_s > most_s:
+        text = f"reading {of.name} took {of.elapsed_s:.1f} s; expected at most {most_s:g}"
         yield Anomaly("slow_ingest", Severity.WARNING, text, {"elapsed_s": of.elapsed_s})

@@ -5,28 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import structlog
 
-from . import __version__
-from .commands import (
-    alerts,
-    check_config,
-    db,
-    doctor,
-    export,
-    import_state,
-    ingest,
-    migrate,
-    reindex,
-    run,
-    sessions,
-    stats,
-    verify,
-)
+from . import version
+from .commands import COMMANDS
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -41,13 +28,28 @@ from .folders import not_permitted
 from .log import configure
 
 
+class _Commands(click.Group):
+    """Loads a command's module when it is asked for: all together take half a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".commands.{cmd_name.replace('-', '_')}", __package__)
+        found: click.Command = module.command
+        return found
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
     epilog="Exit codes: 0 done, 64 wrong usage, 65 damage, or something could not be stored, "
     "70 a bug, 73 another daemon has the folder, 75 try again later, 77 the folder is another "
     "user's, 78 wrong settings.",
 )
-@click.version_option(__version__, prog_name="exportd")
+@click.version_option(package_name="exportd", prog_name="exportd")
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -71,21 +73,6 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     settings = load(config, overrides)
     configure(settings.log_level, settings.log_format, settings.log_file)
     ctx.obj = settings
-
-
-cli.add_command(run.command)
-cli.add_command(alerts.command)
-cli.add_command(ingest.command)
-cli.add_command(export.command)
-cli.add_command(sessions.command)
-cli.add_command(reindex.command)
-cli.add_command(stats.command)
-cli.add_command(verify.command)
-cli.add_command(check_config.command)
-cli.add_command(doctor.command)
-cli.add_command(migrate.command)
-cli.add_command(db.command)
-cli.add_command(import_state.command)
 
 
 def main() -> None:
@@ -140,7 +127,7 @@ def _not_permitted(error: PermissionError) -> int:
 
 def _bug() -> int:
     """Told without the error's own words: they may quote a message or a secret."""
-    structlog.get_logger().exception("exportd.bug", version=__version__)
+    structlog.get_logger().exception("exportd.bug", version=version())
     return os.EX_SOFTWARE
 
 

@@ -24,6 +24,7 @@ class Reading:
     transcript: Transcript
     places: list[Place]
     started: float
+    thresholds: anomalies.Thresholds
 
 
 def ingest(tx: Transaction, read: Reading) -> Report | None:
@@ -96,6 +97,7 @@ def _decide(
         elapsed_s=elapsed_s,
         before=before,
         behind=behind,
+        thresholds=read.thresholds,
     )
     return Decision(
         export_id=read.attempt.export_id,

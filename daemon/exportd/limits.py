@@ -6,22 +6,27 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from .anomalies import Thresholds
 from .errors import PermanentError
 from .models import Transcript
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of these names; ``parse_timeout_s`` in seconds."""
+    """The settings of these names; ``parse_timeout_s`` in seconds.
+
+    What goes beyond ``thresholds`` is only told.
+    """
 
     max_line_bytes: int
     max_json_depth: int
     max_messages: int
     parse_timeout_s: float
     max_attempts: int
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def check_content(raw: bytes, limits: Limits) -> None:

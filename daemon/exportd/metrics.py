@@ -19,13 +19,14 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from . import __version__
+from . import version
 from .folders import Folders, free_bytes
 from .log import suppressed
 from .models import Fate, Report, is_deferred
+from .relay import Relay
 from .store import Store
 from .watcher import Watcher, scan
 
@@ -35,7 +36,7 @@ _BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 class Metrics:
     """The counters of one daemon; gauges are read when they are asked for."""
 
-    def __init__(self, folders: Folders, watcher: Watcher, store: Store) -> None:
+    def __init__(self, folders: Folders, watcher: Watcher, store: Store, relay: Relay) -> None:
         self.registry = CollectorRegistry()
         self._folders = folders
         registry = self.registry
@@ -63,7 +64,7 @@ class Metrics:
             registry=registry,
         )
         info = Gauge("exportd_build_info", "The version", ["version"], registry=registry)
-        info.labels(__version__).set(1)
+        info.labels(version()).set(1)
         self._gauge("db_up", "Whether PostgreSQL answered last", lambda: store.server.is_up)
         self._gauge("pending_files", "Seen, and not yet taken", lambda: watcher.pending)
         self._gauge(
@@ -76,7 +77,7 @@ class Metrics:
         free = Gauge("exportd_fs_free_bytes", "Free space", ["fs"], registry=registry)
         for name, folder in (("exports", folders.exports), ("archive", folders.archive)):
             free.labels(name).set_function(partial(_free_bytes, folder))
-        registry.register(_Others(watcher, store))
+        registry.register(_Others(watcher, store, relay))
 
     def note(self, report: Report) -> None:
         """A file met its fate, or was deferred."""
@@ -112,7 +113,8 @@ class Metrics:
 class _Others(Collector):
     """Counters that others keep."""
 
-    def __init__(self, watcher: Watcher, store: Store) -> None:
+    def __init__(self, watcher: Watcher, store: Store, relay: Relay) -> None:
+        self._relay = relay
         self._watcher = watcher
         self._store = store
 
@@ -140,8 +142,32 @@ class _Others(Collector):
         for state, count in dict(self._store.server.errors).items():
             errors.add_metric([state], count)
         yield errors
+        yield from self._alerts()
         yield CounterMetricFamily(
             "exportd_log_suppressed", "Lines that were left out", value=suppressed.total
+        )
+
+    def _alerts(self) -> Iterator[Metric]:
+        sends = CounterMetricFamily(
+            "exportd_alert_send",
+            "Messages to people by what became of them",
+            labels=["channel", "outcome"],
+        )
+        for labels, count in dict(self._relay.outcomes).items():
+            sends.add_metric(labels, count)
+        yield sends
+        outbox = GaugeMetricFamily(
+            "exportd_alerts_outbox", "Alerts not told yet", labels=["channel", "state"]
+        )
+        oldest_s = 0.0
+        for channel, state, count, age_s in self._relay.outbox:
+            outbox.add_metric([channel, state], count)
+            oldest_s = max(oldest_s, age_s)
+        yield outbox
+        yield GaugeMetricFamily(
+            "exportd_alerts_oldest_unsent_age_seconds",
+            "Since when the oldest alert waits that is not told yet",
+            value=oldest_s,
         )
 
 

@@ -199,7 +199,14 @@ class Pipeline:
         reach("parse.done")
         if not transcript.messages:
             return self._empty(drop, attempt, transcript)
-        read = Reading(drop, attempt, transcript, places(transcript.messages), started)
+        read = Reading(
+            drop,
+            attempt,
+            transcript,
+            places(transcript.messages),
+            started,
+            self._limits.thresholds,
+        )
         reach("store.begin")
         report = self._store.run(lambda tx: ingest(tx, read))
         reach("store.committed")

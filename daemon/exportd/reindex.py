@@ -18,7 +18,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from . import __version__, formats, manifest
+from . import formats, manifest, version
+from .anomalies import Thresholds
 from .errors import DiskTrouble, PermanentError, RefusedRequest
 from .fingerprint import places
 from .folders import Folders, is_unfinished
@@ -206,7 +207,7 @@ def _signature(
     facts = repr([folders.memory, *((c.sha256, c.path.name, c.seen) for c in contents)])
     material = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return ", ".join(
-        [f"exportd {__version__}", *parsers, f"decisions {digest}", f"archive {material}"]
+        [f"exportd {version()}", *parsers, f"decisions {digest}", f"archive {material}"]
     )
 
 
@@ -238,7 +239,9 @@ def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes) -> None:
     if not transcript.messages:
         staging.finish_empty(drop, attempt.export_id, transcript)
         return
-    read = Reading(drop, attempt, transcript, places(transcript.messages), started)
+    read = Reading(
+        drop, attempt, transcript, places(transcript.messages), started, Thresholds()
+    )
     staging.run(partial(ingest, read=read))
 
 

@@ -78,6 +78,8 @@ class Relay:
     ) -> None:
         self.outcomes: Counter[tuple[str, str]] = Counter()  # sends by channel and outcome
         self.refusals: dict[str, str] = {}  # channels that refuse, and why
+        # What is not told yet: channel, state, how many, and the age of the oldest in seconds.
+        self.outbox: list[tuple[str, str, int, float]] = []
         self._store = store
         self._memory_dir = memory_dir
         self._place = place
@@ -153,6 +155,7 @@ class Relay:
 
     def _look_back(self, outbox: Outbox) -> None:
         """What was told before, and is still so."""
+        self.outbox = outbox.unsent()
         outbox.close_old(FORGET)
         outbox.remind(self._policy.repeat_interval)
         for alert_id, told in outbox.to_escalate(self._policy.escalate_after):

@@ -51,7 +51,8 @@ class Service:
         )
         self._lookout = Lookout(place, self._watcher)
         self._conditions = self._lookout.conditions
-        self._relay = RelayThread(place.relay(), self._stopping)
+        relay = place.relay()
+        self._relay = RelayThread(relay, self._stopping)
         self._pinged_at = 0.0
         self._is_prepared = False
         settings = place.settings
@@ -61,7 +62,7 @@ class Service:
             worker=settings.parse_timeout + 2 * settings.database.timeout + WATCHER_S,
             relay=RELAY_S,
         )
-        self._metrics = Metrics(place.folders, self._watcher, place.store)
+        self._metrics = Metrics(place.folders, self._watcher, place.store, relay)
         self._health = Health(
             settings.http,
             {

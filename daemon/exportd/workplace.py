@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from .alerts.routing import QuietHours
+from .anomalies import Thresholds
 from .archive import Archive
 from .channels import connected
 from .crash import reach
@@ -85,6 +86,11 @@ class Workplace:
                 settings.max_messages,
                 settings.parse_timeout,
                 settings.max_attempts,
+                Thresholds(
+                    settings.alerts.large_export_bytes,
+                    settings.alerts.slow_ingest,
+                    settings.alerts.low_deduplication,
+                ),
             ),
             LateSidecars(
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout

@@ -1,1 +1,7 @@
-"""One module per subcommand; each returns the exit code."""
+"""One module per subcommand, named after it; each returns the exit code."""
+
+# In the order in which --help shows them.
+COMMANDS = (
+    "run", "ingest", "export", "sessions", "stats", "alerts", "verify", "reindex",
+    "check-config", "doctor", "migrate", "db", "import-state",
+)  # fmt: skip

@@ -119,6 +119,11 @@ class Outbox:
         """Done with these, until something new happens to them."""
         self._tx.execute("routed", alert_ids=list(alert_ids))
 
+    def unsent(self) -> list[tuple[str, str, int, float]]:
+        """Channel, state and number of what is not told yet, and the oldest one's age in s."""
+        rows = self._tx.rows("outbox", **self._where)
+        return [(channel, state, count, float(age)) for channel, state, count, age in rows]
+
     def begin(self) -> None:
         """What an earlier process had under way is ours now."""
         self._tx.execute("end_leases", **self._where)

@@ -264,10 +264,11 @@ SELECT channel, parked_until > CURRENT_TIMESTAMP, reason
 FROM alert_channels WHERE memory_dir = %(memory_dir)s;
 
 -- outbox --
-SELECT channel, state, count(*), extract(epoch FROM CURRENT_TIMESTAMP - min(created_at))
-FROM alert_deliveries
-WHERE state IN ('waiting', 'assigned')
-GROUP BY channel, state;
+SELECT d.channel, d.state, count(*), extract(epoch FROM CURRENT_TIMESTAMP - min(d.created_at))
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.state IN ('waiting', 'assigned') AND a.memory_dir = %(memory_dir)s
+GROUP BY d.channel, d.state;
 
 -- list_alerts --
 SELECT alert_id, kind, severity, state, body, conversation_id, created_at, last_seen_at,
