@@ -136,7 +136,7 @@ def _pytest(
     if slow:
         environment["TEST_SLOW"] = "1"
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
         + [f"--basetemp={root / 'tmp'}"] * (root != ROOT)
         + [f"tests/{test}" for test in tests],
         cwd=root,

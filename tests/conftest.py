@@ -8,6 +8,7 @@ asks for ``database_url`` gets a database of its own, cloned from a migrated tem
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from exportd.store import migrate
 
 SAMPLES = Path(__file__).parent / "samples"
 OURS = {"manifest.jsonl", ".exportd-archive"}  # in exports-archive/, beside the files
+FAULTS = Path(__file__).parent / "faults" / "fault.c"
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -92,6 +94,19 @@ def settings(memory_dir: Path, database_url: str) -> Settings:
         settle_time=0.1,
         database=DatabaseSettings(url=SecretStr(database_url)),
     )
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler here")
+    library = tmp_path_factory.mktemp("faults") / "fault.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(FAULTS), "-ldl"],
+        check=True,
+    )
+    return library
 
 
 def execute(url: str, sql: str, *parameters: Any) -> None:

@@ -85,7 +85,9 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     for folder in ("exports", ".exportd/inflight"):
         assert [p for p in (memory / folder).iterdir() if not p.name.startswith(".")] == []
     assert not list(memory.glob("*/.*.tmp"))
-    assert rows(url, "SELECT title, count(*) FROM alerts GROUP BY 1 ") == [("dead letter", 1)]
+    assert rows(
+        url, "SELECT title, count(*) FROM alerts WHERE severity <> 'info' GROUP BY 1"
+    ) == [("dead letter", 1)]
     assert rows(url, "SELECT count(*) FROM dead_letters") == [(1,)]
     assert rows(url, "SELECT count(*) FROM drops WHERE outcome IS NULL") == [(0,)]
     assert rows(
@@ -101,8 +103,12 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
+# Those of the relay need a channel: see test_alerting.
+ON_A_FILE_S_ROAD = [point for point in POINTS if not point.startswith("relay.")]
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", ON_A_FILE_S_ROAD)
 def test_a_kill_at_a_crash_point_loses_nothing_and_stores_nothing_twice(
     exportd: Command, database_url: str, point: str, seed: int
 ) -> None:
@@ -115,7 +121,8 @@ def test_a_kill_at_a_crash_point_loses_nothing_and_stores_nothing_twice(
     first = exportd("run", "--once", EXPORTD_CRASH_AT=point)
     assert first.returncode == -signal.SIGKILL, first.stderr
     for _ in range(chance.randint(0, 2)):  # and again, while it recovers
-        exportd("run", "--once", EXPORTD_CRASH_AT=f"{chance.choice([*POINTS])}:{seed + 1}")
+        again = chance.choice(ON_A_FILE_S_ROAD)
+        exportd("run", "--once", EXPORTD_CRASH_AT=f"{again}:{seed + 1}")
     last = exportd("run", "--once")
     assert last.returncode == 0, last.stderr
     assert_as_if_nothing_had_happened(exportd, database_url, made)
@@ -141,7 +148,9 @@ def test_a_dead_letter_is_set_aside_once_whenever_it_is_killed(
     assert failed == {"junk.log", "junk.log.reason.txt", "junk.log.session"}
     assert not list((exportd.memory_dir / ".exportd" / "inflight").iterdir())
     told = rows(
-        database_url, "SELECT (SELECT count(*) FROM dead_letters), count(*) FROM alerts"
+        database_url,
+        "SELECT (SELECT count(*) FROM dead_letters), count(*) FROM alerts "
+        "WHERE severity <> 'info'",
     )
     assert told == [(1, 1)]
 

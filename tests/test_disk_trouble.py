@@ -23,7 +23,6 @@ from conftest import Command, rows, wait_until
 from test_crash_points import LOG_BYTES, assert_as_if_nothing_had_happened, scene
 
 TALK = "> one\n\n⏺ two\n"
-FAULTS = Path(__file__).parent / "faults" / "fault.c"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -52,19 +51,6 @@ def told(url: str, title: str) -> list[str]:
 
 
 # -- calls that fail --------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("faults") / "fault.so"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(FAULTS), "-ldl"],
-        check=True,
-    )
-    return library
 
 
 NUMBERS = {

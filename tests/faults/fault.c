@@ -93,6 +93,22 @@ int mkdir(const char *path, mode_t mode)
          : REAL("mkdir", int (*)(const char *, mode_t))(path, mode);
 }
 
+/* The kernel's limit on watches, for one process alone: FAULT_CALL=inotify fails each time. */
+int inotify_init1(int flags)
+{
+    const char *wanted = getenv("FAULT_CALL");
+    if (wanted && strcmp(wanted, "inotify") == 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    return REAL("inotify_init1", int (*)(int))(flags);
+}
+
+int inotify_init(void)
+{
+    return inotify_init1(0);
+}
+
 int rmdir(const char *path)
 {
     return fails("rmdir", is_below(path)) ? -1
