@@ -230,18 +230,6 @@ class Intake:
             )
 
 
-@contextmanager
-def _without_sidecar() -> Iterator[None]:
-    """A file may have none, and a name that is too long for one has none."""
-    try:
-        yield
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-
-
 def _moment(seconds: float) -> datetime:
     """A file's time, within the years that a calendar has."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST_MOMENT), UTC)
