@@ -5,7 +5,6 @@ The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers on
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import uuid
