@@ -84,12 +84,17 @@ def test_a_message_is_posted_with_blocks_and_a_fallback_text(slack: HttpServer) 
     assert "thread_ts" not in body
 
 
-def test_a_reply_goes_into_its_thread(slack: HttpServer) -> None:
+def test_a_reply_goes_into_its_thread_and_what_is_new_into_the_channel_too(
+    slack: HttpServer,
+) -> None:
     thread = {"channel": "C0OPS", "ts": "1764100000.000100"}
-    sent = bot(slack).send(replace(notice("index_gap"), thread=thread))
-    assert slack.requests[0].json["thread_ts"] == "1764100000.000100"
-    assert slack.requests[0].json["reply_broadcast"] is False
-    assert sent.reference["ts"] == "1764100000.000100"  # the thread's, for the next reply
+    end = over(told("index_gap"), "a later export has them")
+    for one in (told("index_gap"), end):
+        sent = bot(slack).send(replace(notice(one), thread=thread))
+        assert sent.reference["ts"] == thread["ts"]
+    posted = [request.json for request in slack.requests]
+    assert [one["thread_ts"] for one in posted] == [thread["ts"]] * 2
+    assert [one["reply_broadcast"] for one in posted] == [True, False]
 
 
 def test_a_critical_reply_is_shown_in_the_channel_too(slack: HttpServer) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from .conditions import Conditions
 from .digest import write_digest
 from .errors import TransientError
-from .folders import filling, low_space
+from .folders import filling, is_sidecar, low_space
 from .formats.text import escape
 from .render.wording import some
 from .watcher import Watcher, scan
@@ -62,7 +62,9 @@ class Lookout:
         ages = []
         for path in scan(self._place.folders.exports):
             with suppress(OSError):
-                ages.append(time.time() - path.lstat().st_ctime)
+                status = path.lstat()
+                if status.st_size and not is_sidecar(path.name):  # these wait by right
+                    ages.append(time.time() - status.st_ctime)
         late = [age for age in ages if age > after]
         if not late:
             return None

@@ -262,8 +262,12 @@ class Relay:
             if isinstance(error, ChannelRefuses):
                 outbox.give_up(leased.message_id, str(error))
                 self._refuses(outbox, channel, str(error))
-            elif isinstance(error, MessageRefused) or leased.age > PATIENCE:
-                self._elsewhere(outbox, channel, leased, error)
+            elif isinstance(error, MessageRefused):
+                other = self._other(channel, outbox.parked())
+                outbox.refuse(leased.message_id, str(error), other)
+            elif leased.age > PATIENCE and (other := self._other(channel, outbox.parked())):
+                outbox.give_up(leased.message_id, str(error))
+                outbox.fail_over(channel, other)
             else:
                 self._again(outbox, leased, error)
 
@@ -274,17 +278,6 @@ class Relay:
         if isinstance(error, NotNow) and error.wait_s is not None:
             wait = max(timedelta(seconds=min(error.wait_s, 3600)), timedelta(seconds=1))
         outbox.postpone(leased.message_id, wait, str(error), unclear=isinstance(error, Unclear))
-
-    def _elsewhere(self, outbox: Outbox, channel: str, leased: Leased, error: NotSent) -> None:
-        """Another channel tells it; where there is none, this one is asked again later."""
-        other = self._other(channel, outbox.parked())
-        if other is not None:
-            outbox.give_up(leased.message_id, str(error))
-            outbox.fail_over(channel, other)
-        elif isinstance(error, MessageRefused):
-            outbox.drop(leased.message_id, str(error))
-        else:
-            self._again(outbox, leased, error)
 
     def _refuses(self, outbox: Outbox, channel: str, reason: str) -> None:
         """Park it, and tell by the others; it is tried again after the pause."""

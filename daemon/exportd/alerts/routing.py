@@ -23,6 +23,9 @@ WINDOW = timedelta(seconds=240)
 # Below the highest severity, the last message of a window waits for what else comes.
 _PROMPT_MESSAGES = 2
 
+# The group of a message that tells of several groups.
+SEVERAL = "several"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -130,7 +133,7 @@ def drafts(waiting: Sequence[Waiting], sent: int) -> list[Draft]:
         groups[one.root, one.group_key].append(one)
     left = max(_PROMPT_MESSAGES - sent, 1)
     if len(groups) > left:
-        return [Draft("several", tuple(one.delivery_id for one in waiting), None)]
+        return [Draft(SEVERAL, tuple(one.delivery_id for one in waiting), None)]
     return [
         Draft(key, tuple(one.delivery_id for one in members), root)
         for (root, key), members in groups.items()

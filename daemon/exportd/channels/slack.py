@@ -17,7 +17,7 @@ from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookResponse
 
-from ..alerts.notice import Notice, Sent
+from ..alerts.notice import Event, Notice, Sent
 from ..models import Severity
 from .blocks import blocks, fallback
 from .http import checked_secret, checked_url, exchange, failure, host_of, wait_s
@@ -162,7 +162,9 @@ def _message(notice: Notice) -> dict[str, Any]:
 
 
 def _in_thread(root: str, notice: Notice) -> dict[str, Any]:
-    is_broadcast = notice.severity is Severity.CRITICAL
+    """What is new is shown in the channel, too: nobody is told of replies in a thread."""
+    is_new = any(one.event in (Event.FIRING, Event.ESCALATED) for one in notice.told)
+    is_broadcast = is_new or notice.severity is Severity.CRITICAL
     return {"thread_ts": root, "reply_broadcast": is_broadcast}
 
 

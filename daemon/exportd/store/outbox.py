@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from psycopg2.extras import Json
 
 from ..alerts.notice import Event, Told
-from ..alerts.routing import Draft, Silence, Waiting, group_key
+from ..alerts.routing import SEVERAL, Draft, Silence, Waiting, group_key
 from ..alerts.rules import RULES
 from ..models import Severity
 from .rows import NewAlert
@@ -184,14 +184,19 @@ class Outbox:
             message_id=message_id,
             channel=channel,
             group_key=draft.group_key,
-            root_id=UUID(draft.root) if draft.root else self._open_thread(channel, draft),
+            root_id=self._root(channel, draft),
             **self._where,
         )
         self._tx.execute(
             "assign_deliveries", message_id=message_id, delivery_ids=list(draft.delivery_ids)
         )
 
-    def _open_thread(self, channel: str, draft: Draft) -> UUID | None:
+    def _root(self, channel: str, draft: Draft) -> UUID | None:
+        """The message in whose thread it belongs: of the same alert, else of the same group."""
+        if draft.root is not None:
+            return UUID(draft.root)
+        if draft.group_key == SEVERAL:
+            return None
         found = self._tx.rows(
             "open_thread", channel=channel, group_key=draft.group_key, **self._where
         )
@@ -230,9 +235,11 @@ class Outbox:
         """What it should have told waits again, for another message or channel."""
         self._tx.execute("message_given_up", message_id=message_id, error=error)
 
-    def drop(self, message_id: UUID, error: str) -> None:
-        """What it should have told stands in the list of alerts alone."""
-        self._tx.execute("message_dropped", message_id=message_id, error=error)
+    def refuse(self, message_id: UUID, error: str, other: str | None) -> None:
+        """The channel will not take it; another one tells it, or the list of alerts alone."""
+        self._tx.execute("message_refused", message_id=message_id, error=error)
+        if other is not None:
+            self._tx.execute("tell_elsewhere", message_id=message_id, to=other)
 
     def fail_over(self, channel: str, to: str) -> None:
         """What waits on one channel is told on another one."""

@@ -62,7 +62,7 @@ SELECT * FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[], %(events)s::
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT DISTINCT d.alert_id, d.channel, 'resolved' FROM alert_deliveries d
 WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
-  AND d.state <> 'told_elsewhere';
+  AND d.state NOT IN ('told_elsewhere', 'refused');
 
 -- routed --
 UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
@@ -86,7 +86,7 @@ WHERE alert_id = ANY(%(alert_ids)s);
 -- remind --
 -- What lasts, is acknowledged by nobody, and was told last so long ago.
 INSERT INTO alert_deliveries (alert_id, channel, event)
-SELECT a.alert_id, d.channel, 'reminder'
+SELECT DISTINCT a.alert_id, d.channel, 'reminder'
 FROM alerts a
 JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
@@ -217,10 +217,10 @@ UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
 WHERE message_id = %(message_id)s;
 
--- message_dropped --
--- Nobody will accept it: it is only in the list of alerts.
+-- message_refused --
+-- This channel will not take it: what it should have told is told elsewhere, or listed alone.
 WITH released AS (
-    UPDATE alert_deliveries SET state = 'told_elsewhere' WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'refused' WHERE message_id = %(message_id)s
 )
 UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
@@ -232,23 +232,28 @@ WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s AND state = 'waiting
 FOR UPDATE SKIP LOCKED;
 
 -- fail_over --
--- What one channel cannot tell another one does, unless it does so already.
-WITH moved AS (
-    UPDATE alert_deliveries d
-    SET channel = %(to)s
+-- What one channel cannot tell another one does, unless it does so already, or refused it.
+WITH left_here AS (
+    UPDATE alert_deliveries d SET state = 'told_elsewhere'
     FROM alerts a
     WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
       AND d.channel = %(channel)s AND d.state = 'waiting'
-      AND NOT EXISTS (SELECT FROM alert_deliveries o
-                      WHERE o.alert_id = d.alert_id AND o.channel = %(to)s
-                        AND o.event = d.event AND o.state <> 'told_elsewhere')
-    RETURNING d.delivery_id
+    RETURNING d.alert_id, d.event
 )
-UPDATE alert_deliveries d SET state = 'told_elsewhere'
-FROM alerts a
-WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
-  AND d.channel = %(channel)s AND d.state = 'waiting'
-  AND d.delivery_id NOT IN (SELECT delivery_id FROM moved);
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT DISTINCT l.alert_id, %(to)s, l.event FROM left_here l
+WHERE NOT EXISTS (SELECT FROM alert_deliveries o
+                  WHERE o.alert_id = l.alert_id AND o.channel = %(to)s
+                    AND o.event = l.event AND o.state <> 'told_elsewhere');
+
+-- tell_elsewhere --
+-- The same for what was refused with one message.
+INSERT INTO alert_deliveries (alert_id, channel, event)
+SELECT DISTINCT d.alert_id, %(to)s, d.event FROM alert_deliveries d
+WHERE d.message_id = %(message_id)s
+  AND NOT EXISTS (SELECT FROM alert_deliveries o
+                  WHERE o.alert_id = d.alert_id AND o.channel = %(to)s
+                    AND o.event = d.event AND o.state <> 'told_elsewhere');
 
 -- park_channel --
 INSERT INTO alert_channels (memory_dir, channel, parked_until, reason)

@@ -77,7 +77,7 @@ CREATE TABLE alert_deliveries (
     CONSTRAINT chk_alert_deliveries_event
         CHECK (event IN ('firing', 'resolved', 'reminder', 'escalated')),
     CONSTRAINT chk_alert_deliveries_state
-        CHECK (state IN ('waiting', 'assigned', 'sent', 'told_elsewhere'))
+        CHECK (state IN ('waiting', 'assigned', 'sent', 'told_elsewhere', 'refused'))
 );
 
 CREATE INDEX idx_alert_deliveries_alert ON alert_deliveries (alert_id);
@@ -85,7 +85,7 @@ CREATE INDEX idx_alert_deliveries_waiting ON alert_deliveries (channel) WHERE st
 CREATE INDEX idx_alert_deliveries_message ON alert_deliveries (message_id);
 
 COMMENT ON TABLE alert_deliveries IS 'What each channel is told of each alert';
-COMMENT ON COLUMN alert_deliveries.state IS 'told_elsewhere: the channel refused, and another one carries it';
+COMMENT ON COLUMN alert_deliveries.state IS 'told_elsewhere: the channel cannot, another one carries it; refused: it would not take this message';
 
 CREATE TABLE alert_channels (
     memory_dir TEXT NOT NULL,
