@@ -85,7 +85,7 @@ def test_a_depth_that_recursion_could_not_measure_is_measured() -> None:
 def test_reading_is_given_up_in_time() -> None:
     started = time.monotonic()
     with pytest.raises(PermanentError, match="parse_timeout"), within(0.05):
-        any(n < 0 for n in range(10**10))
+        any(n < 0 for n in range(10**8))
     assert time.monotonic() - started < 5
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
