@@ -24,7 +24,7 @@ import click
 
 ROOT = Path(__file__).parent.parent
 TABLE = Path(__file__).with_name("protections.toml")
-LONGEST_S = 600
+LONGEST_S = 180
 FAILED = "failed"  # as it should
 
 
