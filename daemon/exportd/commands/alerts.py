@@ -47,7 +47,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--all", "everything", is_flag=True, help="What is over as well.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also what is over, and mere information."
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
 @_json_option
 @click.pass_obj
@@ -55,7 +57,9 @@ def list_(settings: Settings, *, everything: bool, limit: int, as_json: bool) ->
     """What is wrong now; the newest first."""
     states = None if everything else ["firing", "acknowledged"]
     with _store(settings) as store:
-        alerts = store.run(lambda tx: desk.list_alerts(tx, limit, states))
+        alerts = store.run(
+            lambda tx: desk.list_alerts(tx, limit, states, no_info=not everything)
+        )
         silences = store.run(desk.silences)
     if as_json:
         _print(

@@ -14,13 +14,16 @@ def list_alerts(
     most: int,
     states: Sequence[str] | None = None,
     alert_ids: Sequence[int] | None = None,
+    *,
+    no_info: bool = False,
 ) -> list[Alert]:
-    """The newest first; of these states, or of these ids."""
+    """The newest first; of these states or ids, ``no_info`` without mere information."""
     rows = tx.rows(
         "list_alerts",
         states=None if states is None else list(states),
         alert_ids=None if alert_ids is None else list(alert_ids),
         most=most,
+        no_info=no_info,
     )
     return [Alert(*row) for row in rows]
 

@@ -281,6 +281,7 @@ SELECT alert_id, kind, severity, state, body, conversation_id, created_at, last_
        tell_at > CURRENT_TIMESTAMP, memory_dir
 FROM alerts
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND NOT (%(no_info)s::bool AND severity = 'info')
   AND (%(alert_ids)s::bigint[] IS NULL OR alert_id = ANY(%(alert_ids)s))
 ORDER BY alert_id DESC
 LIMIT %(most)s;
