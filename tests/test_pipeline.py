@@ -321,8 +321,8 @@ def test_a_conversation_is_laid_out_by_one_at_a_time(
         "AND application_name = 'exportd' AND wait_event_type = 'Lock'"
     )
     with closing(psycopg2.connect(road.url)) as connection, connection.cursor() as cursor:
-        # The end of an ingest, where everything else is written and nothing committed.
-        cursor.execute("LOCK TABLE deduplication_log IN SHARE MODE")
+        # Where everything is decided, and the first message is about to be moved or added.
+        cursor.execute("LOCK TABLE messages IN SHARE MODE")
         for number, (name, text) in enumerate(drops.items(), start=1):
             threading.Thread(target=another_here().drop_unchecked, args=(name, text)).start()
             wait_until(partial(_is, road.url, waiting, number), 4)
