@@ -72,6 +72,14 @@ def test_a_password_with_a_sign_that_means_something_is_never_told(
     assert not status_log(exportd).exists()
 
 
+def test_what_libpq_quotes_of_a_url_is_not_told(exportd: Command) -> None:
+    url = "postgresql://user:SENTINEL%zz@127.0.0.1:5599/db"  # "invalid token: SENTINEL%zz"
+    done = exportd("run", "--once", EXPORTD_DATABASE_URL=url)
+    assert done.returncode == 78
+    assert "the database URL is not understood" in done.stderr
+    assert "SENTINEL" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "url",
     [
