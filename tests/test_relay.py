@@ -6,6 +6,9 @@ the question is what is sent when. Time passes by moving what is stored into the
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -162,8 +165,6 @@ def test_a_gap_is_told_once_and_its_end_in_the_same_thread(
 
 
 def _with_gap() -> str:
-    import json  # noqa: PLC0415
-
     page = json.loads(indexed(0, 10))
     page["messages"] = [m for m in page["messages"] if not 4 <= m["index"] <= 7]
     return json.dumps(page)
@@ -172,8 +173,6 @@ def _with_gap() -> str:
 def test_a_gap_that_is_filled_in_part_is_over_and_the_rest_is_one_of_its_own(
     tmp_path: Path, database_url: str
 ) -> None:
-    import json  # noqa: PLC0415
-
     road = Road(tmp_path / "MEMORY-CONTEXT", database_url)
     road.drop("gap.json", _with_gap())
     page = json.loads(indexed(0, 10))
@@ -493,13 +492,14 @@ def test_an_outage_is_told_from_the_spool_and_its_end_from_the_outbox(
 
 
 def test_what_the_spool_could_not_tell_surely_is_told_again_and_says_so(
-    office: Office, away: Callable[[], None]
+    office: Office, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.slack.answers.append(Unclear("no answer"))
     office.mail.answers.append(NotNow("refused"))
     spooled(office)
     office.relay.turn()
     assert (office.slack.sent, office.mail.sent) == ([], [])
+    monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: time.monotonic() + 60)
     office.relay.turn()
     assert len(office.mail.sent) == 1  # it had not arrived
     assert office.slack.sent == []  # it may have
@@ -522,6 +522,37 @@ def test_an_outage_that_was_never_told_is_told_with_its_end(
     assert datetime.now(UTC) - told.since < timedelta(minutes=1)
 
 
+def test_what_the_spool_cannot_tell_is_tried_less_and_less_often(
+    office: Office, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from the outbox: an outage of a night is not ten thousand requests."""
+    seconds = 0.0
+    monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: seconds)
+    office.slack.answers.extend([ChannelRefuses("invalid_auth")] * 10_000)
+    office.mail.answers.append(NotNow("busy", wait_s=600))
+    spooled(office)
+    for _ in range(610):
+        office.relay.turn()
+        seconds += 1
+    assert 4 <= len(office.slack.tried) <= 10
+    assert len(office.mail.tried) == 2
+    assert len(office.mail.sent) == 1
+
+
+def test_a_rule_that_is_switched_off_is_not_told_from_the_spool_either(
+    office: Office, away: Callable[[], None]
+) -> None:
+    office.disabled = frozenset({"database_unreachable"})
+    office.relay = office.hire()
+    office.relay._store = Store("postgresql://nobody@127.0.0.1:1/nowhere")
+    spooled(office)
+    office.relay.turn()
+    office.relay._store = office.store
+    office.relay.turn()
+    assert office.slack.tried == []
+    assert office.alerts() == ["database_unreachable"]
+
+
 def test_a_kill_between_outbox_and_spool_takes_nothing_in_twice(
     office: Office, away: Callable[[], None]
 ) -> None:
@@ -534,3 +565,51 @@ def test_a_kill_between_outbox_and_spool_takes_nothing_in_twice(
     office.relay.turn()
     assert rows(office.url, "SELECT count(*) FROM alerts") == [(1,)]
     assert len(office.slack.sent) == 1
+
+
+_GOOD: dict[str, object] = {
+    "kind": "disk_low",
+    "body": "full",
+    "since": "2026-11-25T21:03:17+00:00",
+    "over_at": None,
+    "spool_id": "x",
+    "told": {},
+    "references": {},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "of_a_newer_exportd"},
+        {"since": "yesterday"},
+        {"since": "2026-11-25T21:03:17"},
+        {"over_at": 7},
+        {"spool_id": "../x"},
+        {"told": ["slack"]},
+        {"references": {"slack": {"ts": "\x00"}}},
+        {"body": "half \ud800"},
+        {"body": "\x00"},
+        {"body": "x" * 1_000_000},
+    ],
+    ids=str,
+)
+def test_a_file_in_the_spool_that_cannot_be_told_keeps_nobody_from_the_others(
+    office: Office, tmp_path: Path, change: dict[str, object]
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(_GOOD | change))
+    office.cry("watcher_blind")
+    office.relay.turn()
+    assert events(office.slack) == [("watcher_blind", Event.FIRING)]
+    assert (tmp_path / "x.json").exists()
+
+
+def test_what_is_no_file_in_the_spool_is_left_alone(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(_GOOD | {"spool_id": "good"}))
+    (tmp_path / "link.json").symlink_to("good.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "deep.json").write_text("[" * 90_000)
+    os.mkfifo(tmp_path / "pipe.json")
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    assert not (tmp_path / "good.json").exists()

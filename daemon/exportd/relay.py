@@ -87,7 +87,13 @@ class Relay:
         self._routes = [Route(name, least) for name, (_, least) in channels.items()]
         self._policy = policy
         self._spooled = SpoolRelay(
-            spool, memory_dir, place, self._channels, self._routes, self.outcomes
+            spool,
+            memory_dir,
+            place,
+            self._channels,
+            self._routes,
+            self.outcomes,
+            policy.disabled,
         )
         self._awake = threading.Event()
         self._has_begun = False
