@@ -336,6 +336,64 @@ def test_what_is_acknowledged_is_neither_escalated_nor_repeated(office: Office) 
     assert events(office.slack)[-1] == ("disk_low", Event.RESOLVED)
 
 
+def test_what_is_silenced_is_neither_escalated_nor_repeated(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, month, "known", "anna"))
+    office.later(days=2)
+    office.relay.turn()
+    assert office.pager.sent == []
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    office.later(days=29)
+    for _ in range(2):
+        office.relay.turn()
+    assert ("disk_low", Event.ESCALATED) in events(office.pager)
+    assert ("disk_low", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_of_another_conversation_holds_nothing_back(office: Office) -> None:
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "index_gap", "two", month, "", "anna"))
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, month, "", "anna"))
+    office.later(days=2)
+    office.relay.turn()
+    assert ("index_gap", Event.REMINDER) in events(office.slack)
+
+
+def test_what_was_told_before_its_rule_was_switched_off_is_not_repeated(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    office.disabled = frozenset({"disk_low"})
+    office.relay = office.hire()
+    office.later(days=2)
+    office.relay.turn()
+    assert office.pager.sent == []
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+
+
+def test_what_waits_for_a_channel_that_is_set_no_more_is_told_by_another_one(
+    office: Office,
+) -> None:
+    office.slack.answers.extend([NotNow("busy")] * 3)
+    office.cry("new_conversation", "a")  # for Slack alone
+    office.cry("disk_low")
+    office.relay.turn()
+    execute(office.url, "INSERT INTO alert_channels VALUES (%s, 'slack', now(), 'no')", MEMORY)
+    channels = {"mail": (office.mail, Severity.WARNING), "pager": (office.pager, None)}
+    office.relay = Relay(
+        office.store, office.spool, MEMORY, "host:/memory", channels, office.relay._policy
+    )
+    office.later(minutes=5)
+    office.relay.turn()
+    office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.mail)
+    assert events(office.mail).count(("disk_low", Event.FIRING)) == 1
+    assert rows(office.url, "SELECT * FROM alert_channels") == []
+
+
 def test_the_alerts_of_another_memory_folder_are_not_ours_to_tell(office: Office) -> None:
     other = NewAlert("disk_low", Severity.CRITICAL, "there", "x", "/elsewhere")
     office.store.run(lambda tx: tx.alert(other))

@@ -132,6 +132,12 @@ class Relay:
         outbox.begin()
         for channel in self._channels:
             self._accepts(outbox, channel)
+        for channel in outbox.parked():
+            self._accepts(outbox, channel, "it is set no more")
+        heirs = sorted(self._routes, key=lambda route: route.least is None)
+        for channel in outbox.unset(self._channels) if heirs else ():
+            outbox.release(channel, "it is set no more")
+            outbox.fail_over(channel, heirs[0].channel)
 
     # -- who is told ------------------------------------------------------------------
 
@@ -163,8 +169,9 @@ class Relay:
         """What was told before, and is still so."""
         self.outbox = outbox.unsent()
         outbox.close_old(FORGET)
-        outbox.remind(self._policy.repeat_interval)
-        for alert_id, told in outbox.to_escalate(self._policy.escalate_after):
+        disabled = self._policy.disabled
+        outbox.remind(self._policy.repeat_interval, disabled)
+        for alert_id, told in outbox.to_escalate(self._policy.escalate_after, disabled):
             if (channel := routing.next_channel(told, self._routes)) is not None:
                 outbox.deliver([(alert_id, channel, Event.ESCALATED)])
 
@@ -299,13 +306,14 @@ class Relay:
         )
         reach("relay.parked")
 
-    def _accepts(self, outbox: Outbox, channel: str) -> None:
+    def _accepts(
+        self,
+        outbox: Outbox,
+        channel: str,
+        why: str = "it takes messages again, or is tried anew",
+    ) -> None:
         if outbox.unpark(channel):
-            outbox.resolve(
-                "channel_refuses",
-                f"{self._memory_dir}/{channel}",
-                "it takes messages again, or is tried anew",
-            )
+            outbox.resolve("channel_refuses", f"{self._memory_dir}/{channel}", why)
 
     def _within(self, work: Callable[[Outbox], _T]) -> _T:
         return self._store.run(lambda tx: work(Outbox(tx, self._memory_dir)))
