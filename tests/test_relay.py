@@ -32,7 +32,7 @@ from exportd.alerts.notice import (
 from exportd.alerts.rules import RULES
 from exportd.conditions import Conditions
 from exportd.models import Severity
-from exportd.relay import Policy, Relay
+from exportd.relay import BUSY_S, Policy, Relay
 from exportd.spool import Spool
 from exportd.store import NewAlert, Store, desk
 
@@ -468,6 +468,43 @@ def test_after_three_minutes_without_success_another_channel_tells_it(office: Of
         office.relay.turn()
         office.later(seconds=30)
     assert events(office.mail) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_channel_that_hangs_holds_the_others_up_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    office.slack.answers.extend([Unclear("no answer")] * 2)
+    for paper in (office.slack, office.mail):
+        noting = _noting(paper.send, paper.name, order)
+        monkeypatch.setattr(paper, "send", noting)
+    office.cry("disk_low")
+    office.cry("watcher_blind")
+    assert office.relay.turn() == BUSY_S
+    assert order == ["slack", "mail", "mail"]
+    office.relay.turn()
+    assert order[3:] == ["slack"]
+    office.later(minutes=1)
+    office.relay.turn()
+    assert {kind for kind, _ in events(office.slack)} == {"disk_low", "watcher_blind"}
+
+
+def test_after_its_time_a_turn_sends_nothing_more(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn(time.monotonic())
+    assert office.slack.tried == []
+    office.relay.turn()
+    assert len(office.slack.sent) == 1
+
+
+def _noting(
+    send: Callable[[Notice], Sent], name: str, order: list[str]
+) -> Callable[[Notice], Sent]:
+    def noting(notice: Notice) -> Sent:
+        order.append(name)
+        return send(notice)
+
+    return noting
 
 
 def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> None:

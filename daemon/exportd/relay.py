@@ -8,6 +8,7 @@ is told instead.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -112,15 +113,18 @@ class Relay:
         """Let go of the database."""
         self._store.close()
 
-    def turn(self) -> float:
-        """Do what is due now; returns after how many seconds more may be, or is."""
+    def turn(self, until: float = math.inf) -> float:
+        """Do what is due now; returns after how many seconds more may be, or is.
+
+        After ``until``, in monotonic seconds, nothing more is begun to be sent.
+        """
         try:
             if not self._has_begun:
                 self._within(self._begin)
                 self._has_begun = True
             self._spooled.take_in(self._within)
             self._within(self._route)
-            is_waiting = [self._serve(channel) for channel in self._channels]
+            is_waiting = [self._serve(channel, until) for channel in self._channels]
         except TransientError as error:
             log.debug("relay.deferred", reason=str(error))
             self._spooled.tell()
@@ -191,15 +195,22 @@ class Relay:
 
     # -- in which message -------------------------------------------------------------
 
-    def _serve(self, channel: str) -> bool:
-        """Make the messages that are due, and send them; whether more waits."""
+    def _serve(self, channel: str, until: float) -> bool:
+        """Make the messages that are due, and send them; whether more waits.
+
+        One that does not arrive ends the turn of its channel: a server that hangs would hold
+        up the other channels once for each message.
+        """
         if self._within(lambda outbox: self._is_parked(outbox, channel)):
             return False
         is_waiting = self._within(lambda outbox: self._compose(outbox, channel))
         reach("relay.composed")
-        while leased := self._within(lambda outbox: outbox.lease(channel, LEASE)):
+        while time.monotonic() < until and (
+            leased := self._within(lambda outbox: outbox.lease(channel, LEASE))
+        ):
             reach("relay.leased")
-            self._send(channel, leased)
+            if not self._send(channel, leased):
+                return True
         return is_waiting
 
     def _is_parked(self, outbox: Outbox, channel: str) -> bool:
@@ -234,8 +245,8 @@ class Relay:
 
     # -- sent -------------------------------------------------------------------------
 
-    def _send(self, channel: str, leased: Leased) -> None:
-        """One attempt; whatever comes of it is noted, and if the note is lost, repeated."""
+    def _send(self, channel: str, leased: Leased) -> bool:
+        """One attempt, noted; if the note is lost, repeated. Whether the channel answers."""
         told, more = self._within(lambda outbox: outbox.told(leased.message_id))
         notice = Notice(
             str(leased.message_id),
@@ -261,6 +272,7 @@ class Relay:
             log.info("alert.sent", channel=channel, alerts=notice.count)
         reach("relay.noted")
         self.outcomes[channel, outcome] += 1
+        return outcome in ("sent", MessageRefused.__name__)
 
     def _failed(self, channel: str, leased: Leased, error: NotSent) -> None:
         log.warning(
