@@ -507,6 +507,20 @@ def _noting(
     return noting
 
 
+def test_what_comes_back_to_a_channel_that_may_have_told_it_says_so(office: Office) -> None:
+    office.slack.answers.extend([Unclear("no answer")] * 6)
+    office.mail.answers.extend([NotNow("refused")] * 20)
+    office.cry("new_conversation", "a")
+    for _ in range(25):
+        office.relay.turn()
+        office.later(seconds=30)
+    assert len({notice.message_id for notice in office.slack.tried}) == 2
+    assert [notice.is_repeat_possible for notice in office.slack.sent] == [True]
+    office.cry("new_conversation", "b")
+    office.relay.turn()
+    assert [notice.is_repeat_possible for notice in office.slack.sent] == [True, False]
+
+
 def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> None:
     papers = (office.slack, office.mail, office.pager)
     for paper in papers:

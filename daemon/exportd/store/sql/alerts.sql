@@ -155,8 +155,17 @@ ORDER BY m.created_at DESC
 LIMIT 1;
 
 -- add_message --
-INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id)
-VALUES (%(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s);
+-- One of the same group that was given up may have arrived: this one may be a repeat.
+INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id, unclear_attempts)
+SELECT %(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s,
+       (EXISTS (SELECT FROM alert_messages g
+                WHERE g.memory_dir = %(memory_dir)s AND g.channel = %(channel)s
+                  AND g.state = 'given_up' AND g.unclear_attempts > 0
+                  AND %(group_key)s IN (g.group_key, 'several')
+                  AND NOT EXISTS (SELECT FROM alert_messages s
+                                  WHERE s.memory_dir = g.memory_dir AND s.channel = g.channel
+                                    AND s.group_key IN (g.group_key, 'several')
+                                    AND s.state = 'sent' AND s.created_at > g.created_at)))::int;
 
 -- assign_deliveries --
 UPDATE alert_deliveries SET state = 'assigned', message_id = %(message_id)s
