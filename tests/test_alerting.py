@@ -91,6 +91,7 @@ def test_a_gap_reaches_slack_and_mail_in_seconds_once_and_its_end_as_well(
     fired, over = texts(slack)
     assert "Messages are missing" in fired
     assert "messages 4 to 5" in fired
+    assert f"exportd · {os.uname().nodename}, {exportd.memory_dir}" in fired  # as in the docs
     assert "again.json has the missing messages" in over
     assert slack.requests[1].json["thread_ts"] == "1700000000.000100"
     first, second = (mailed.message for mailed in mail.mails)

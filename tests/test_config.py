@@ -279,3 +279,32 @@ def test_check_config_tells_the_file_that_the_url_came_from(
         f'database.url = "postgresql://exportd@db.example/exportd"  # {secret}' in done.stdout
     )
     assert "s3cret" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[alerts]\nquiet_hours = "22-7"', 'alerts.quiet_hours: should be two times as "22:00'),
+        ('[alerts]\nquiet_hours = "22:00-07:00\\n"', "alerts.quiet_hours: should be two times"),
+        ('[alerts]\ndigest_time = "9"', 'alerts.digest_time: should be a time as "09:00"'),
+        ('[slack]\napi_url = "http://s/api"', "slack.api_url: should be as"),
+        ('[mail]\nsender = "a@b.c"\nrecipients = "x@y.z"', "and no host; expected all three"),
+    ],
+)
+def test_a_wrong_setting_of_the_alerts_is_told_in_plain_words(text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load(written(text))
+    assert told in str(error.value)
+    assert "pattern" not in str(error.value)
+
+
+def test_who_set_no_secret_is_told_what_is_missing(check: Command, tmp_path: Path) -> None:
+    written('[slack]\nchannel = "#exports"\n', Path("exportd.toml"))
+    tested = check("alerts", "test")
+    assert "expected token or webhook_url in [slack]" in tested.stderr
+
+
+@pytest.mark.parametrize("number", ["0", str(2**63)])
+def test_what_can_be_no_number_of_an_alert_is_wrong_usage(check: Command, number: str) -> None:
+    for command in (("show",), ("ack",), ("silence", "--end"), ("list", "--limit")):
+        assert check("alerts", *command, number).returncode == 64

@@ -6,6 +6,9 @@ the question is what is sent when. Time passes by moving what is stored into the
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,9 +32,9 @@ from exportd.alerts.notice import (
 from exportd.alerts.rules import RULES
 from exportd.conditions import Conditions
 from exportd.models import Severity
-from exportd.relay import Policy, Relay
+from exportd.relay import BUSY_S, Policy, Relay
 from exportd.spool import Spool
-from exportd.store import NewAlert, Store, desk
+from exportd.store import NewAlert, Store, Transaction, desk
 
 MEMORY = "/memory"
 
@@ -96,6 +99,18 @@ class Office:
             kind, severity, f"{kind} {subject}", subject, self.memory_dir, conversation
         )
         self.store.run(lambda tx: tx.alert(alert))
+
+    def cry_all(self, kind: str, subjects: list[str]) -> None:
+        """One alert each, of a conversation of its own, in one transaction."""
+
+        def work(tx: Transaction) -> None:
+            for name in subjects:
+                alert = NewAlert(
+                    kind, Severity.WARNING, f"{kind} {name}", name, self.memory_dir, name
+                )
+                tx.alert(alert)
+
+        self.store.run(work)
 
     def over(self, kind: str, subject: str = "") -> None:
         self.store.run(lambda tx: tx.resolve_alert(kind, subject, "it is mended"))
@@ -162,8 +177,6 @@ def test_a_gap_is_told_once_and_its_end_in_the_same_thread(
 
 
 def _with_gap() -> str:
-    import json  # noqa: PLC0415
-
     page = json.loads(indexed(0, 10))
     page["messages"] = [m for m in page["messages"] if not 4 <= m["index"] <= 7]
     return json.dumps(page)
@@ -172,8 +185,6 @@ def _with_gap() -> str:
 def test_a_gap_that_is_filled_in_part_is_over_and_the_rest_is_one_of_its_own(
     tmp_path: Path, database_url: str
 ) -> None:
-    import json  # noqa: PLC0415
-
     road = Road(tmp_path / "MEMORY-CONTEXT", database_url)
     road.drop("gap.json", _with_gap())
     page = json.loads(indexed(0, 10))
@@ -229,15 +240,15 @@ def test_what_was_over_before_it_could_be_told_is_told_with_its_end(office: Offi
 
 
 def test_ten_thousand_alerts_are_three_messages_and_all_are_listed(office: Office) -> None:
-    for minute in range(4):  # a quarter each, over a minute
-        for n in range(2_500):
-            office.cry("shared_name", f"{minute}/{n}", f"session-{n}")
-            if n % 500 == 0:
-                office.relay.turn()
-        office.later(seconds=15)
-    for _ in range(40):
+    for fifth in range(5):  # of a minute
+        for n in range(4):
+            names = [f"{fifth}/{n}/{m}" for m in range(500)]
+            office.cry_all("shared_name", names)
+            office.relay.turn()
+        office.later(seconds=12)
+    for _ in range(8):
         office.relay.turn()
-        office.later(seconds=10)
+        office.later(seconds=45)
     for paper in (office.slack, office.mail):
         assert 0 < len(paper.sent) <= 3
         assert sum(notice.count for notice in paper.sent) == 10_000
@@ -337,6 +348,64 @@ def test_what_is_acknowledged_is_neither_escalated_nor_repeated(office: Office) 
     assert events(office.slack)[-1] == ("disk_low", Event.RESOLVED)
 
 
+def test_what_is_silenced_is_neither_escalated_nor_repeated(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, month, "known", "anna"))
+    office.later(days=2)
+    office.relay.turn()
+    assert office.pager.sent == []
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    office.later(days=29)
+    for _ in range(2):
+        office.relay.turn()
+    assert ("disk_low", Event.ESCALATED) in events(office.pager)
+    assert ("disk_low", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_of_another_conversation_holds_nothing_back(office: Office) -> None:
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "index_gap", "two", month, "", "anna"))
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, month, "", "anna"))
+    office.later(days=2)
+    office.relay.turn()
+    assert ("index_gap", Event.REMINDER) in events(office.slack)
+
+
+def test_what_was_told_before_its_rule_was_switched_off_is_not_repeated(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    office.disabled = frozenset({"disk_low"})
+    office.relay = office.hire()
+    office.later(days=2)
+    office.relay.turn()
+    assert office.pager.sent == []
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+
+
+def test_what_waits_for_a_channel_that_is_set_no_more_is_told_by_another_one(
+    office: Office,
+) -> None:
+    office.slack.answers.extend([NotNow("busy")] * 3)
+    office.cry("new_conversation", "a")  # for Slack alone
+    office.cry("disk_low")
+    office.relay.turn()
+    execute(office.url, "INSERT INTO alert_channels VALUES (%s, 'slack', now(), 'no')", MEMORY)
+    channels = {"mail": (office.mail, Severity.WARNING), "pager": (office.pager, None)}
+    office.relay = Relay(
+        office.store, office.spool, MEMORY, "host:/memory", channels, office.relay._policy
+    )
+    office.later(minutes=5)
+    office.relay.turn()
+    office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.mail)
+    assert events(office.mail).count(("disk_low", Event.FIRING)) == 1
+    assert rows(office.url, "SELECT * FROM alert_channels") == []
+
+
 def test_the_alerts_of_another_memory_folder_are_not_ours_to_tell(office: Office) -> None:
     other = NewAlert("disk_low", Severity.CRITICAL, "there", "x", "/elsewhere")
     office.store.run(lambda tx: tx.alert(other))
@@ -411,6 +480,57 @@ def test_after_three_minutes_without_success_another_channel_tells_it(office: Of
         office.relay.turn()
         office.later(seconds=30)
     assert events(office.mail) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_channel_that_hangs_holds_the_others_up_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    office.slack.answers.extend([Unclear("no answer")] * 2)
+    for paper in (office.slack, office.mail):
+        noting = _noting(paper.send, paper.name, order)
+        monkeypatch.setattr(paper, "send", noting)
+    office.cry("disk_low")
+    office.cry("watcher_blind")
+    assert office.relay.turn() == BUSY_S
+    assert order == ["slack", "mail", "mail"]
+    office.relay.turn()
+    assert order[3:] == ["slack"]
+    office.later(minutes=1)
+    office.relay.turn()
+    assert {kind for kind, _ in events(office.slack)} == {"disk_low", "watcher_blind"}
+
+
+def test_after_its_time_a_turn_sends_nothing_more(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn(time.monotonic())
+    assert office.slack.tried == []
+    office.relay.turn()
+    assert len(office.slack.sent) == 1
+
+
+def _noting(
+    send: Callable[[Notice], Sent], name: str, order: list[str]
+) -> Callable[[Notice], Sent]:
+    def noting(notice: Notice) -> Sent:
+        order.append(name)
+        return send(notice)
+
+    return noting
+
+
+def test_what_comes_back_to_a_channel_that_may_have_told_it_says_so(office: Office) -> None:
+    office.slack.answers.extend([Unclear("no answer")] * 6)
+    office.mail.answers.extend([NotNow("refused")] * 20)
+    office.cry("new_conversation", "a")
+    for _ in range(25):
+        office.relay.turn()
+        office.later(seconds=30)
+    assert len({notice.message_id for notice in office.slack.tried}) == 2
+    assert [notice.is_repeat_possible for notice in office.slack.sent] == [True]
+    office.cry("new_conversation", "b")
+    office.relay.turn()
+    assert [notice.is_repeat_possible for notice in office.slack.sent] == [True, False]
 
 
 def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> None:
@@ -493,13 +613,14 @@ def test_an_outage_is_told_from_the_spool_and_its_end_from_the_outbox(
 
 
 def test_what_the_spool_could_not_tell_surely_is_told_again_and_says_so(
-    office: Office, away: Callable[[], None]
+    office: Office, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.slack.answers.append(Unclear("no answer"))
     office.mail.answers.append(NotNow("refused"))
     spooled(office)
     office.relay.turn()
     assert (office.slack.sent, office.mail.sent) == ([], [])
+    monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: time.monotonic() + 60)
     office.relay.turn()
     assert len(office.mail.sent) == 1  # it had not arrived
     assert office.slack.sent == []  # it may have
@@ -522,6 +643,37 @@ def test_an_outage_that_was_never_told_is_told_with_its_end(
     assert datetime.now(UTC) - told.since < timedelta(minutes=1)
 
 
+def test_what_the_spool_cannot_tell_is_tried_less_and_less_often(
+    office: Office, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from the outbox: an outage of a night is not ten thousand requests."""
+    seconds = 0.0
+    monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: seconds)
+    office.slack.answers.extend([ChannelRefuses("invalid_auth")] * 10_000)
+    office.mail.answers.append(NotNow("busy", wait_s=600))
+    spooled(office)
+    for _ in range(610):
+        office.relay.turn()
+        seconds += 1
+    assert 4 <= len(office.slack.tried) <= 10
+    assert len(office.mail.tried) == 2
+    assert len(office.mail.sent) == 1
+
+
+def test_a_rule_that_is_switched_off_is_not_told_from_the_spool_either(
+    office: Office, away: Callable[[], None]
+) -> None:
+    office.disabled = frozenset({"database_unreachable"})
+    office.relay = office.hire()
+    office.relay._store = Store("postgresql://nobody@127.0.0.1:1/nowhere")
+    spooled(office)
+    office.relay.turn()
+    office.relay._store = office.store
+    office.relay.turn()
+    assert office.slack.tried == []
+    assert office.alerts() == ["database_unreachable"]
+
+
 def test_a_kill_between_outbox_and_spool_takes_nothing_in_twice(
     office: Office, away: Callable[[], None]
 ) -> None:
@@ -534,3 +686,51 @@ def test_a_kill_between_outbox_and_spool_takes_nothing_in_twice(
     office.relay.turn()
     assert rows(office.url, "SELECT count(*) FROM alerts") == [(1,)]
     assert len(office.slack.sent) == 1
+
+
+_GOOD: dict[str, object] = {
+    "kind": "disk_low",
+    "body": "full",
+    "since": "2026-11-25T21:03:17+00:00",
+    "over_at": None,
+    "spool_id": "x",
+    "told": {},
+    "references": {},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "of_a_newer_exportd"},
+        {"since": "yesterday"},
+        {"since": "2026-11-25T21:03:17"},
+        {"over_at": 7},
+        {"spool_id": "../x"},
+        {"told": ["slack"]},
+        {"references": {"slack": {"ts": "\x00"}}},
+        {"body": "half \ud800"},
+        {"body": "\x00"},
+        {"body": "x" * 1_000_000},
+    ],
+    ids=str,
+)
+def test_a_file_in_the_spool_that_cannot_be_told_keeps_nobody_from_the_others(
+    office: Office, tmp_path: Path, change: dict[str, object]
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(_GOOD | change))
+    office.cry("watcher_blind")
+    office.relay.turn()
+    assert events(office.slack) == [("watcher_blind", Event.FIRING)]
+    assert (tmp_path / "x.json").exists()
+
+
+def test_what_is_no_file_in_the_spool_is_left_alone(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(_GOOD | {"spool_id": "good"}))
+    (tmp_path / "link.json").symlink_to("good.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "deep.json").write_text("[" * 90_000)
+    os.mkfifo(tmp_path / "pipe.json")
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    assert not (tmp_path / "good.json").exists()

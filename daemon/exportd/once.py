@@ -53,7 +53,9 @@ def _tell_people(place: Workplace) -> None:
     deadline = time.monotonic() + TELLING_S
     relay = place.relay(group_wait_s=0)
     while (
-        relay.turn() == BUSY_S and time.monotonic() < deadline and not place.stopping.is_set()
+        relay.turn(deadline) == BUSY_S
+        and time.monotonic() < deadline
+        and not place.stopping.is_set()
     ):
         place.stopping.wait(BUSY_S)
     relay.close()

@@ -8,6 +8,7 @@ is told instead.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -87,7 +88,13 @@ class Relay:
         self._routes = [Route(name, least) for name, (_, least) in channels.items()]
         self._policy = policy
         self._spooled = SpoolRelay(
-            spool, memory_dir, place, self._channels, self._routes, self.outcomes
+            spool,
+            memory_dir,
+            place,
+            self._channels,
+            self._routes,
+            self.outcomes,
+            policy.disabled,
         )
         self._awake = threading.Event()
         self._has_begun = False
@@ -106,15 +113,18 @@ class Relay:
         """Let go of the database."""
         self._store.close()
 
-    def turn(self) -> float:
-        """Do what is due now; returns after how many seconds more may be, or is."""
+    def turn(self, until: float = math.inf) -> float:
+        """Do what is due now; returns after how many seconds more may be, or is.
+
+        After ``until``, in monotonic seconds, nothing more is begun to be sent.
+        """
         try:
             if not self._has_begun:
                 self._within(self._begin)
                 self._has_begun = True
             self._spooled.take_in(self._within)
             self._within(self._route)
-            is_waiting = [self._serve(channel) for channel in self._channels]
+            is_waiting = [self._serve(channel, until) for channel in self._channels]
         except TransientError as error:
             log.debug("relay.deferred", reason=str(error))
             self._spooled.tell()
@@ -126,6 +136,12 @@ class Relay:
         outbox.begin()
         for channel in self._channels:
             self._accepts(outbox, channel)
+        for channel in outbox.parked():
+            self._accepts(outbox, channel, "it is set no more")
+        heirs = sorted(self._routes, key=lambda route: route.least is None)
+        for channel in outbox.unset(self._channels) if heirs else ():
+            outbox.release(channel, "it is set no more")
+            outbox.fail_over(channel, heirs[0].channel)
 
     # -- who is told ------------------------------------------------------------------
 
@@ -157,8 +173,9 @@ class Relay:
         """What was told before, and is still so."""
         self.outbox = outbox.unsent()
         outbox.close_old(FORGET)
-        outbox.remind(self._policy.repeat_interval)
-        for alert_id, told in outbox.to_escalate(self._policy.escalate_after):
+        disabled = self._policy.disabled
+        outbox.remind(self._policy.repeat_interval, disabled)
+        for alert_id, told in outbox.to_escalate(self._policy.escalate_after, disabled):
             if (channel := routing.next_channel(told, self._routes)) is not None:
                 outbox.deliver([(alert_id, channel, Event.ESCALATED)])
 
@@ -178,15 +195,22 @@ class Relay:
 
     # -- in which message -------------------------------------------------------------
 
-    def _serve(self, channel: str) -> bool:
-        """Make the messages that are due, and send them; whether more waits."""
+    def _serve(self, channel: str, until: float) -> bool:
+        """Make the messages that are due, and send them; whether more waits.
+
+        One that does not arrive ends the turn of its channel: a server that hangs would hold
+        up the other channels once for each message.
+        """
         if self._within(lambda outbox: self._is_parked(outbox, channel)):
             return False
         is_waiting = self._within(lambda outbox: self._compose(outbox, channel))
         reach("relay.composed")
-        while leased := self._within(lambda outbox: outbox.lease(channel, LEASE)):
+        while time.monotonic() < until and (
+            leased := self._within(lambda outbox: outbox.lease(channel, LEASE))
+        ):
             reach("relay.leased")
-            self._send(channel, leased)
+            if not self._send(channel, leased):
+                return True
         return is_waiting
 
     def _is_parked(self, outbox: Outbox, channel: str) -> bool:
@@ -221,8 +245,8 @@ class Relay:
 
     # -- sent -------------------------------------------------------------------------
 
-    def _send(self, channel: str, leased: Leased) -> None:
-        """One attempt; whatever comes of it is noted, and if the note is lost, repeated."""
+    def _send(self, channel: str, leased: Leased) -> bool:
+        """One attempt, noted; if the note is lost, repeated. Whether the channel answers."""
         told, more = self._within(lambda outbox: outbox.told(leased.message_id))
         notice = Notice(
             str(leased.message_id),
@@ -248,6 +272,7 @@ class Relay:
             log.info("alert.sent", channel=channel, alerts=notice.count)
         reach("relay.noted")
         self.outcomes[channel, outcome] += 1
+        return outcome in ("sent", MessageRefused.__name__)
 
     def _failed(self, channel: str, leased: Leased, error: NotSent) -> None:
         log.warning(
@@ -293,13 +318,14 @@ class Relay:
         )
         reach("relay.parked")
 
-    def _accepts(self, outbox: Outbox, channel: str) -> None:
+    def _accepts(
+        self,
+        outbox: Outbox,
+        channel: str,
+        why: str = "it takes messages again, or is tried anew",
+    ) -> None:
         if outbox.unpark(channel):
-            outbox.resolve(
-                "channel_refuses",
-                f"{self._memory_dir}/{channel}",
-                "it takes messages again, or is tried anew",
-            )
+            outbox.resolve("channel_refuses", f"{self._memory_dir}/{channel}", why)
 
     def _within(self, work: Callable[[Outbox], _T]) -> _T:
         return self._store.run(lambda tx: work(Outbox(tx, self._memory_dir)))

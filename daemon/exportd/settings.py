@@ -75,8 +75,8 @@ class AlertSettings(Section):
     group_wait: Annotated[float, Field(ge=0, le=60)] = 5.0
     repeat_interval: _Seconds = 86_400.0
     escalate_after: _Seconds = 900.0
-    quiet_hours: Annotated[str, Field(pattern=rf"^(off|{_CLOCK}-{_CLOCK})$")] = "off"
-    digest_time: Annotated[str, Field(pattern=rf"^(off|{_CLOCK})$")] = "09:00"
+    quiet_hours: str = "off"
+    digest_time: str = "09:00"
     no_export_days: Annotated[int, Field(ge=0, le=365)] = 7
     files_waiting_after: _Seconds = 300.0
     disk_free_percent: Annotated[float, Field(ge=0, le=99)] = 10.0
@@ -89,6 +89,20 @@ class AlertSettings(Section):
     def digest_at(self) -> time | None:
         """When the summary of the day is told, in local time; None for never."""
         return None if self.digest_time == "off" else time.fromisoformat(self.digest_time)
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _are_hours(cls, text: str) -> str:
+        if not re.fullmatch(rf"off|{_CLOCK}-{_CLOCK}", text):
+            raise ValueError('should be two times as "22:00-07:00", or "off"')
+        return text
+
+    @field_validator("digest_time")
+    @classmethod
+    def _is_time(cls, text: str) -> str:
+        if not re.fullmatch(rf"off|{_CLOCK}", text):
+            raise ValueError('should be a time as "09:00", or "off"')
+        return text
 
     @field_validator("disabled")
     @classmethod
@@ -116,7 +130,14 @@ class SlackSettings(_ChannelSettings):
     channel: str = ""
     webhook_url: SecretStr | None = None
     webhook_url_file: Path | None = None
-    api_url: Annotated[str, Field(pattern=r"^https?://.+/$")] = "https://slack.com/api/"
+    api_url: str = "https://slack.com/api/"
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_base(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://.+/", url):
+            raise ValueError('should be as "https://slack.com/api/", with a / at its end')
+        return url
 
     @model_validator(mode="after")
     def _is_one(self) -> SlackSettings:
@@ -144,6 +165,8 @@ class MailSettings(_ChannelSettings):
     def _is_whole(self) -> MailSettings:
         if self.host and not (self.sender and names(self.recipients)):
             raise ValueError("has a host; expected sender and recipients as well")
+        if (self.sender or names(self.recipients)) and not self.host:
+            raise ValueError("has a sender or recipients and no host; expected all three")
         if self.user and not self.password:
             raise ValueError("has a user and no password; set it, or password_file")
         return self

@@ -7,6 +7,7 @@ answers, the relay takes it into the outbox, and the file goes.
 from __future__ import annotations
 
 import json
+import stat
 import threading
 import uuid
 from collections.abc import Mapping
@@ -15,12 +16,17 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+from pydantic import TypeAdapter
 
+from .alerts.rules import RULES
 from .folders import write_file
 
 log = structlog.get_logger()
 
 SENDING, SENT = "sending", "sent"
+
+# What exportd writes has a few hundred bytes.
+_LARGEST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._unreadable: set[str] = set()
 
     def entries(self) -> list[Spooled]:
         """All of them; what is no file of ours is left alone."""
@@ -102,12 +109,43 @@ class Spool:
     def _write(self, entry: Spooled) -> None:
         write_file(self._path(entry.spool_id), json.dumps(asdict(entry), indent=1) + "\n")
 
-    @staticmethod
-    def _read(path: Path) -> Spooled | None:
+    def _read(self, path: Path) -> Spooled | None:
         try:
-            return Spooled(**json.loads(path.read_text(encoding="utf-8")))
+            return _checked(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
-            log.warning("spool.unreadable", file=path.name, error_class=type(error).__name__)
+        except (OSError, ValueError, RecursionError) as error:
+            if path.name not in self._unreadable:  # it is met in every turn of the relay
+                self._unreadable.add(path.name)
+                log.warning(
+                    "spool.unreadable", file=path.name, error_class=type(error).__name__
+                )
             return None
+
+
+_SPOOLED = TypeAdapter(Spooled)
+
+
+def _checked(path: Path) -> Spooled:
+    """What stands in a file; ``ValueError`` where no exportd of this version wrote it.
+
+    Whatever passes can be told and taken into the database: one file that cannot would keep
+    the relay from all the others.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        raise ValueError("expected a small file")
+    entry = _SPOOLED.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    texts = [
+        entry.kind,
+        entry.body,
+        *entry.told,
+        json.dumps(entry.references, ensure_ascii=False),
+    ]
+    is_text = all("\0" not in text and "\\u0000" not in text for text in texts)
+    times = [entry.since, *([entry.over_at] if entry.over_at else [])]
+    has_zones = all(datetime.fromisoformat(moment).tzinfo for moment in times)
+    "".join(texts).encode()  # raises for half of a surrogate pair
+    if entry.kind not in RULES or entry.spool_id != path.stem or not (is_text and has_zones):
+        raise ValueError("expected an alert")
+    return entry

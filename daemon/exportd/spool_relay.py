@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 
 import structlog
 
 from .alerts import routing
-from .alerts.notice import Channel, Event, Notice, NotSent, Told, Unclear
+from .alerts.notice import Channel, Event, Notice, NotNow, NotSent, Told, Unclear
 from .alerts.routing import Route
 from .alerts.rules import RULES
 from .crash import reach
@@ -30,6 +32,7 @@ class SpoolRelay:
         channels: Mapping[str, Channel],
         routes: Sequence[Route],
         outcomes: Counter[tuple[str, str]],
+        disabled: frozenset[str] = frozenset(),
     ) -> None:
         self._spool = spool
         self._memory_dir = memory_dir
@@ -37,6 +40,10 @@ class SpoolRelay:
         self._channels = channels
         self._routes = routes
         self._outcomes = outcomes
+        self._disabled = disabled
+        # Of channels that do not take messages: the failures in a row, and when to try again.
+        self._failures: Counter[str] = Counter()
+        self._again_at: dict[str, float] = {}
 
     def take_in(self, within: Callable[[Callable[[Outbox], None]], None]) -> None:
         """What was told without the database is in the outbox from now on."""
@@ -75,8 +82,11 @@ class SpoolRelay:
         """Each spooled alert, once, on each channel that it reaches."""
         for entry in self._spool.entries():
             rule = RULES[entry.kind]
+            if entry.kind in self._disabled:
+                continue
             for channel in routing.channels(rule, rule.severity, self._routes):
-                if entry.told.get(channel) not in (SENDING, SENT):
+                is_due = monotonic() >= self._again_at.get(channel, 0.0)
+                if is_due and entry.told.get(channel) not in (SENDING, SENT):
                     self._tell_one(entry, channel)
 
     def _tell_one(self, entry: Spooled, channel: str) -> None:
@@ -92,10 +102,19 @@ class SpoolRelay:
             reach("relay.spool_sending")
             sent = self._channels[channel].send(notice)
             state, reference = SENT, dict(sent.reference)
+            self._failures[channel] = 0
         except Unclear as error:
             log.warning("alert.not_sent", channel=channel, reason=str(error))
         except NotSent as error:
-            state = ""  # it did not arrive: tried again in the next turn
+            state = ""  # it did not arrive: tried again later
+            self._rest(channel, error)
             log.warning("alert.not_sent", channel=channel, reason=str(error))
         self._spool.note(entry.spool_id, channel, state, reference)
         self._outcomes[channel, state or "not sent"] += 1
+
+    def _rest(self, channel: str, error: NotSent) -> None:
+        self._failures[channel] += 1
+        wait_s = routing.backoff(self._failures[channel], random.random()).total_seconds()  # noqa: S311
+        if isinstance(error, NotNow) and error.wait_s is not None:
+            wait_s = max(min(error.wait_s, 3600.0), 1.0)
+        self._again_at[channel] = monotonic() + wait_s

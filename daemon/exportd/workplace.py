@@ -131,7 +131,7 @@ class Workplace:
             Store(url, min(self.settings.database.timeout, RELAY_TIMEOUT_S), self.stopping),
             self.spool,
             escape(str(self.folders.memory)),
-            f"{socket.gethostname()}:{printable(escape(str(self.folders.memory)))}",
+            f"{socket.gethostname()}, {printable(escape(str(self.folders.memory)))}",
             connected(self.settings),
             Policy(
                 timedelta(seconds=alerts.group_wait if group_wait_s is None else group_wait_s),

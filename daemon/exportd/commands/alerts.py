@@ -31,7 +31,8 @@ from .conversations import named
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
-_ids = click.argument("alert_ids", nargs=-1, required=True, type=int, metavar="ID…")
+_id = click.IntRange(1, 2**63 - 1)  # as PostgreSQL counts
+_ids = click.argument("alert_ids", nargs=-1, required=True, type=_id, metavar="ID…")
 
 
 @click.group("alerts")
@@ -50,7 +51,7 @@ def command() -> None:
 @click.option(
     "--all", "everything", is_flag=True, help="Also what is over, and mere information."
 )
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
+@click.option("--limit", default=100, show_default=True, type=_id)
 @_json_option
 @click.pass_obj
 def list_(settings: Settings, *, everything: bool, limit: int, as_json: bool) -> int:
@@ -74,7 +75,7 @@ def list_(settings: Settings, *, everything: bool, limit: int, as_json: bool) ->
 
 
 @command.command("show")
-@click.argument("alert_id", type=int, metavar="ID")
+@click.argument("alert_id", type=_id, metavar="ID")
 @_json_option
 @click.pass_obj
 def show(settings: Settings, *, alert_id: int, as_json: bool) -> int:
@@ -131,7 +132,7 @@ def resend(settings: Settings, *, alert_ids: tuple[int, ...]) -> int:
 @click.option("--conversation", help="Alerts of this conversation.")
 @click.option("--for", "duration", default="1d", show_default=True, help="30m, 12h, 7d.")
 @click.option("--comment", default="", help="Why, for whoever wonders.")
-@click.option("--end", type=int, metavar="SILENCE", help="End this silence instead.")
+@click.option("--end", type=_id, metavar="SILENCE", help="End this silence instead.")
 @click.pass_obj
 def silence(
     settings: Settings,
@@ -171,7 +172,8 @@ def test(settings: Settings, *, as_json: bool) -> int:
     channels = connected(settings)
     if not channels:
         raise RefusedRequest(
-            "no channel is set; see [slack], [mail] and [webhook] in config.example.toml"
+            "nobody can be reached: expected token or webhook_url in [slack], host in [mail], "
+            "or url in [webhook]; see config.example.toml"
         )
     results = {name: _try(channel) for name, (channel, _) in channels.items()}
     if as_json:

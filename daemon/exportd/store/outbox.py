@@ -132,13 +132,23 @@ class Outbox:
         """Alerts that do not last, and were told so long ago, leave the list."""
         self._tx.execute("close_events", lasting=_LASTING, interval=interval, **self._where)
 
-    def remind(self, interval: timedelta) -> None:
+    def remind(self, interval: timedelta, disabled: Iterable[str] = ()) -> None:
         """What still fires, and was told last so long ago, is told again."""
-        self._tx.execute("remind", lasting=_LASTING, interval=interval, **self._where)
+        self._tx.execute(
+            "remind",
+            lasting=_LASTING,
+            interval=interval,
+            disabled=list(disabled),
+            **self._where,
+        )
 
-    def to_escalate(self, interval: timedelta) -> list[tuple[int, list[str]]]:
+    def to_escalate(
+        self, interval: timedelta, disabled: Iterable[str] = ()
+    ) -> list[tuple[int, list[str]]]:
         """Critical alerts that nobody acknowledged in time, and the channels that told them."""
-        rows = self._tx.rows("to_escalate", interval=interval, **self._where)
+        rows = self._tx.rows(
+            "to_escalate", interval=interval, disabled=list(disabled), **self._where
+        )
         return [(alert_id, list(channels)) for alert_id, channels in rows]
 
     def cry(self, alert: NewAlert) -> None:
@@ -249,8 +259,18 @@ class Outbox:
         """Send nothing there for so long; messages under way wait as alerts again."""
         where = {"channel": channel, **self._where}
         self._tx.execute("park_channel", pause=pause, reason=reason, **where)
+        self.release(channel, reason)
+
+    def release(self, channel: str, reason: str) -> None:
+        """Messages under way on a channel wait as alerts again."""
+        where = {"channel": channel, **self._where}
         for (message_id,) in self._tx.rows("unfinished_messages", **where):
             self.give_up(message_id, reason)
+
+    def unset(self, channels: Iterable[str]) -> list[str]:
+        """What is none of these channels, and still has something waiting for it."""
+        rows = self._tx.rows("unset_channels", channels=list(channels), **self._where)
+        return [channel for (channel,) in rows]
 
     def unpark(self, channel: str) -> bool:
         """It accepts messages; whether it did not before."""

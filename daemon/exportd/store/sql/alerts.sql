@@ -84,13 +84,17 @@ UPDATE alerts SET tell_at = CURRENT_TIMESTAMP + interval '1 minute'
 WHERE alert_id = ANY(%(alert_ids)s);
 
 -- remind --
--- What lasts, is acknowledged by nobody, and was told last so long ago.
+-- What lasts, is acknowledged by nobody, is not silenced, and was told last so long ago.
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT DISTINCT a.alert_id, d.channel, 'reminder'
 FROM alerts a
 JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
-  AND a.kind = ANY(%(lasting)s)
+  AND a.kind = ANY(%(lasting)s) AND a.kind <> ALL(%(disabled)s)
+  AND NOT EXISTS (SELECT FROM alert_silences s
+                  WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.kind IS NULL OR s.kind = a.kind)
+                    AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
   AND d.event IN ('firing', 'escalated') AND d.state = 'sent'
   AND NOT EXISTS (SELECT FROM alert_deliveries l
                   WHERE l.alert_id = a.alert_id AND l.channel = d.channel
@@ -101,7 +105,11 @@ SELECT a.alert_id, array_agg(d.channel)
 FROM alerts a
 JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
-  AND a.memory_dir = %(memory_dir)s
+  AND a.memory_dir = %(memory_dir)s AND a.kind <> ALL(%(disabled)s)
+  AND NOT EXISTS (SELECT FROM alert_silences s
+                  WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.kind IS NULL OR s.kind = a.kind)
+                    AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
 GROUP BY a.alert_id
 HAVING max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated'))
        < CURRENT_TIMESTAMP - %(interval)s::interval;
@@ -147,8 +155,17 @@ ORDER BY m.created_at DESC
 LIMIT 1;
 
 -- add_message --
-INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id)
-VALUES (%(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s);
+-- One of the same group that was given up may have arrived: this one may be a repeat.
+INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id, unclear_attempts)
+SELECT %(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s,
+       (EXISTS (SELECT FROM alert_messages g
+                WHERE g.memory_dir = %(memory_dir)s AND g.channel = %(channel)s
+                  AND g.state = 'given_up' AND g.unclear_attempts > 0
+                  AND %(group_key)s IN (g.group_key, 'several')
+                  AND NOT EXISTS (SELECT FROM alert_messages s
+                                  WHERE s.memory_dir = g.memory_dir AND s.channel = g.channel
+                                    AND s.group_key IN (g.group_key, 'several')
+                                    AND s.state = 'sent' AND s.created_at > g.created_at)))::int;
 
 -- assign_deliveries --
 UPDATE alert_deliveries SET state = 'assigned', message_id = %(message_id)s
@@ -228,8 +245,17 @@ WHERE message_id = %(message_id)s;
 
 -- unfinished_messages --
 SELECT message_id FROM alert_messages
-WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s AND state = 'waiting'
+WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s
+  AND (state = 'waiting' OR (state = 'sending' AND lease_until <= CURRENT_TIMESTAMP))
 FOR UPDATE SKIP LOCKED;
+
+-- unset_channels --
+-- Such as are set no more, while something waits for them.
+SELECT DISTINCT d.channel
+FROM alert_deliveries d
+JOIN alerts a USING (alert_id)
+WHERE d.state IN ('waiting', 'assigned') AND a.memory_dir = %(memory_dir)s
+  AND d.channel <> ALL(%(channels)s);
 
 -- fail_over --
 -- What one channel cannot tell another one does, unless it does so already, or refused it.
