@@ -115,6 +115,10 @@ def test_a_wrong_token_parks_slack_and_mail_says_so_and_no_log_has_a_secret(
     listed = exportd("alerts", "list").stdout
     assert "slack takes no messages: " in listed
     assert "invalid_auth" in listed
+    doctor = exportd("doctor")
+    assert doctor.returncode == os.EX_TEMPFAIL
+    assert "✗ slack: takes no messages: Slack said invalid_auth" in doctor.stdout
+    assert "✓ mail: " in doctor.stdout
     tested = exportd("alerts", "test")
     assert tested.returncode == os.EX_TEMPFAIL
     assert "✗ slack: " in tested.stdout

@@ -314,6 +314,16 @@ def test_what_is_silenced_is_told_when_the_silence_ends(office: Office) -> None:
     assert events(office.slack) == [("disk_low", Event.FIRING)]
 
 
+def test_the_end_of_what_was_told_is_told_though_it_is_silenced_by_now(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    hour = timedelta(hours=1)
+    office.store.run(lambda tx: desk.silence(tx, "disk_low", None, hour, "known", "anna"))
+    office.over("disk_low")
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING), ("disk_low", Event.RESOLVED)]
+
+
 def test_nobody_acknowledges_so_the_next_channel_is_told_and_the_others_reminded(
     office: Office,
 ) -> None:

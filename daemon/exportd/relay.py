@@ -180,7 +180,12 @@ class Relay:
                 outbox.deliver([(alert_id, channel, Event.ESCALATED)])
 
     def _is_moot(self, one: Untold, held: set[int]) -> bool:
-        """Whether nobody is to hear of it: held, over while it was held, or switched off."""
+        """Whether nobody is to hear of it: held, over while it was held, or switched off.
+
+        Whoever was told of an alert hears its end, whatever holds it back by now.
+        """
+        if one.event is Event.RESOLVED:
+            return False
         is_late = one.is_over and one.was_held and one.event is Event.FIRING
         return one.alert_id in held or is_late or one.kind in self._policy.disabled
 
