@@ -29,8 +29,8 @@ _BODIES = {
     "files_waiting": "12 files wait in exports/ for more than 300 s (since 2026-11-25 "
     "21:03:17 UTC)",
     "no_export": "nothing was dropped since 2026-11-18 (since 2026-11-25 21:03:17 UTC)",
-    "channel_refuses": "slack takes no messages: Slack said invalid_auth: the token is not valid: "
-    "set a valid bot token (xoxb-…) of an installed app",
+    "channel_refuses": "slack takes no messages: Slack said invalid_auth: the token is not "
+    "valid: set a valid bot token (xoxb-…) of an installed app",
     "index_gap": "messages 12 to 40 of rollout-master by the export's own count were in no "
     "export so far, 2026-11-25-EXPORT-ROLLOUT-MASTER.json included",
     "compaction_without_overlap": "compaction between 2026-11-24 and 2026-11-25 with no "
