@@ -119,6 +119,9 @@ def test_a_wrong_token_parks_slack_and_mail_says_so_and_no_log_has_a_secret(
     assert doctor.returncode == os.EX_TEMPFAIL
     assert "✗ slack: takes no messages: Slack said invalid_auth" in doctor.stdout
     assert "✓ mail: " in doctor.stdout
+    status = exportd("status").stdout
+    assert "✗ Channels      slack takes no messages: Slack said invalid_auth" in status
+    assert "mend what slack refuses, then: exportd alerts test" in status
     tested = exportd("alerts", "test")
     assert tested.returncode == os.EX_TEMPFAIL
     assert "✗ slack: " in tested.stdout

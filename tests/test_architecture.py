@@ -15,7 +15,7 @@ from exportd.commands import COMMANDS
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "checks", "errors", "fingerprint", "formats",
-    "identity", "likeness", "models", "placement", "render", "risk", "statistics",
+    "identity", "likeness", "models", "overview", "placement", "render", "risk", "statistics",
     "suggestions", "taken",
 }  # fmt: skip
 RIM = {

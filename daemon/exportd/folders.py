@@ -145,8 +145,13 @@ def user_name(uid: int) -> str:
 
 def free_bytes(folder: Path) -> int:
     """What a user other than root may still write on the folder's disk."""
+    return disk_bytes(folder)[0]
+
+
+def disk_bytes(folder: Path) -> tuple[int, int]:
+    """What such a user may still write on the folder's disk, and how large the disk is."""
     found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
 def low_space(folders: Folders, reserve_bytes: int) -> str | None:

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TextIO
 
+import tenacity
+
 from .embedded import embedded_server
 from .errors import ConfigurationError, DiskTrouble, FolderInUse
 from .folders import Folders, not_permitted
@@ -52,19 +54,48 @@ def held(folders: Folders) -> Iterator[None]:
     """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
     with _lock_file(folders) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
             raise FolderInUse(
-                f"{folders.memory}: process {holder} works in this folder already; stop it or "
-                "set another memory_dir"
+                f"{folders.memory}: process {_holder(lock)} works in this folder already; "
+                "stop it or set another memory_dir"
             ) from error
         with suppress(OSError):  # who holds it is a courtesy; a full disk must not matter
             lock.truncate(0)
             lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
             lock.flush()
         yield
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(BlockingIOError),
+    stop=tenacity.stop_after_attempt(3),
+    wait=tenacity.wait_fixed(0.05),
+    reraise=True,
+)
+def _lock(lock: TextIO) -> None:
+    """Tried again, for ``holder`` holds it for a moment."""
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def holder(folders: Folders) -> str | None:
+    """Which process works in the folder, in the words of its lock; None when none does."""
+    try:
+        with (folders.state / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(lock)
+    except PermissionError as error:
+        raise not_permitted(error) from error
+    except FileNotFoundError:
+        pass  # none ever did
+    return None
+
+
+def _holder(lock: TextIO) -> str:
+    lock.seek(0)
+    return lock.read().strip() or "unknown"
 
 
 def _lock_file(folders: Folders) -> TextIO:

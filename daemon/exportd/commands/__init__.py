@@ -2,6 +2,6 @@
 
 # In the order in which --help shows them.
 COMMANDS = (
-    "run", "ingest", "export", "sessions", "stats", "alerts", "verify", "reindex",
+    "run", "status", "ingest", "export", "sessions", "stats", "alerts", "verify", "reindex",
     "check-config", "doctor", "migrate", "db", "import-state",
 )  # fmt: skip

@@ -12,4 +12,6 @@ def size(size_bytes: int) -> str:
     """Bytes as such below 1 KB, which is 1,000 of them."""
     if size_bytes < 1e3:
         return some(size_bytes, "byte")
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:,.1f} GB"
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:,.1f} KB"

@@ -19,6 +19,7 @@ from psycopg2.extras import register_uuid
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import StoredConversation, Transcript
+from ..overview import RecentDrop
 from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
@@ -285,6 +286,11 @@ class Store:
         """When the last file came."""
         found: datetime | None = self._fetch("last_drop", memory_dir=memory_dir)[0][0]
         return found
+
+    def recent_drops(self, memory_dir: str, most: int) -> list[RecentDrop]:
+        """The last files that came, the newest first."""
+        rows = self._fetch("recent_drops", memory_dir=memory_dir, most=most)
+        return [RecentDrop(*row) for row in rows]
 
     def untold(self, memory_dir: str) -> list[str]:
         """Conversations whose session file a crash may have left behind; gone ones, too."""

@@ -436,6 +436,22 @@ ON CONFLICT (claim_id) DO NOTHING;
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
 
+-- recent_drops --
+-- What the log says of a content is of its first arrival: a later one brought nothing new.
+SELECT d.created_at, d.original_name, d.outcome,
+       ARRAY(SELECT DISTINCT s.conversation_id::text
+             FROM export_segments es JOIN segments s USING (segment_id)
+             WHERE es.export_id = d.export_id ORDER BY 1),
+       coalesce(e.message_count, 0),
+       CASE WHEN d.outcome = 'ingested'
+            THEN (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)::int
+                  FROM deduplication_log l WHERE l.export_id = d.export_id)
+            ELSE 0 END
+FROM drops d
+LEFT JOIN exports e USING (export_id)
+WHERE d.memory_dir = %(memory_dir)s
+ORDER BY d.drop_id DESC LIMIT %(most)s;
+
 -- untold --
 SELECT DISTINCT s.conversation_id
 FROM drops d

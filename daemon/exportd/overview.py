@@ -1,0 +1,95 @@
+"""How a memory folder stands at one moment: plain data for ``exportd status``. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .alerts.listed import Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Files in ``exports/``; ``since`` is when the oldest of them came."""
+
+    files: int = 0
+    since: datetime | None = None
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of one folder, in bytes; ``free_bytes`` is what exportd may still use."""
+
+    folder: str
+    free_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentDrop:
+    """One arrival; ``outcome`` is None while the file is on its way."""
+
+    dropped_at: datetime
+    name: str
+    outcome: str | None
+    conversation_ids: list[str]
+    messages: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """A conversation of which messages are missing (high), or may be (medium)."""
+
+    conversation_id: str
+    level: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What only the database knows; ``parked`` is what the servers of channels refused with."""
+
+    conversations: int
+    messages: int
+    recent: tuple[RecentDrop, ...] = ()
+    at_risk: tuple[AtRisk, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    parked: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All of it; ``stored`` is None while the database does not answer.
+
+    ``daemon`` says which process works in the folder since when, None when none does.
+    ``troubles`` are sentences about the surroundings: a full disk, no archive.
+    """
+
+    memory_dir: str
+    exports_dir: str
+    daemon: str | None
+    waiting: Waiting
+    dead_letters: tuple[str, ...]
+    disks: tuple[Disk, ...]
+    troubles: tuple[str, ...]
+    channels: tuple[str, ...]
+    stored: Stored | None
+    database_trouble: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: moments as ISO 8601."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
