@@ -18,12 +18,17 @@ import pytest
 
 from exportd import formats
 from exportd.fingerprint import places
+from exportd.formats import claude_code_text
 from exportd.formats.text import encode
-from exportd.models import Message, Region, Transcript
+from exportd.models import Fault, Message, Region, Transcript
 
 SAMPLES = Path(__file__).parent / "samples"
 NAMES = sorted(p.name for p in SAMPLES.iterdir() if not p.name.endswith(".golden.json"))
-TEXTS = [name for name in NAMES if not name.endswith((".json", ".jsonl"))]
+TEXTS = [
+    name
+    for name in NAMES
+    if formats.recognise((SAMPLES / name).read_bytes(), name) is claude_code_text
+]
 _REGENERATE = os.environ.get("TEST_REGENERATE") == "1"
 
 
@@ -40,11 +45,13 @@ def test_a_sample_is_parsed_to_its_golden_transcript(name: str) -> None:
 def test_messages_and_regions_of_a_sample_partition_its_bytes(name: str) -> None:
     raw = (SAMPLES / name).read_bytes()
     transcript = formats.parse(raw, name)
-    parts: list[Message | Region] = [*transcript.messages, *transcript.regions]
+    parts: list[Message | Region | Fault] = [
+        *transcript.messages, *transcript.regions, *transcript.faults
+    ]  # fmt: skip
     spans = sorted((part.span.start, part.span.end) for part in parts)
     assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == len(raw)
-    assert all(start < end for start, end in spans)
+    assert all(start <= end for start, end in spans)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -86,6 +93,7 @@ def golden(transcript: Transcript) -> str:
     facts = asdict(transcript)
     facts["messages"] = [_record(message) for message in facts["messages"]]
     facts["regions"] = [_record(region) for region in facts["regions"]]
+    facts["faults"] = [_record(fault) for fault in facts["faults"]]
     return json.dumps(_without_empty(facts), ensure_ascii=False, indent=1, default=str) + "\n"
 
 
@@ -95,4 +103,6 @@ def _record(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_empty(facts: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in facts.items() if value not in (None, (), {}, False)}
+    return {
+        key: value for key, value in facts.items() if value not in (None, (), [], {}, False)
+    }

@@ -78,11 +78,24 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A record inside a good file that could not be read, and why; lines count from 1."""
+
+    span: Span
+    reason: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a transcript.
 
     ``text`` is what a reader should see: without glyphs, indentation and padding.
-    ``extra`` holds everything else that the format carries (tool name, input …).
+    ``source_id`` is unique in its session. ``parent_id`` is the ``source_id`` that the
+    format says came before. Of several messages from one record the first has the
+    record's span, the others an empty one at its end. ``tokens`` are counted once for
+    each answer of a model; the keys are those of ``TOKENS``. ``extra`` holds everything
+    else that the format carries, under the keys of docs/formats.md where one fits.
     ``in_flight`` marks a result that was still running when the export was taken.
     """
 
@@ -97,11 +110,17 @@ class Message:
     tokens: Mapping[str, int] | None = None
     in_flight: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
+    parent_id: str | None = None
+
+
+# Of what a model read: new, read from the cache, written to the cache. Of what it wrote: all
+# of it, and the part that is thinking. The total is what the source states, or their sum.
+TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning", "total")
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A parsed export: messages and other regions together partition the file.
+    """A parsed export: messages, other regions and faults together partition the file.
 
     ``lineage`` are the names in lines ``Conversation exported to: NAME``: earlier
     exports of the same conversation. ``flags`` name what was read with doubt.
@@ -119,6 +138,7 @@ class Transcript:
     flags: tuple[str, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
     session_id: str | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +156,8 @@ class Place:
     text: str
     source_index: int | None = None
     in_flight: bool = False
+    source_id: str | None = None
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

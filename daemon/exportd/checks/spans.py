@@ -10,6 +10,7 @@ from ..models import Span, Transcript
 from .facts import ExportRow, Finding, Weight
 
 MESSAGES = "messages"
+FAULTS = "faults"
 
 
 def byte_totals(transcript: Transcript) -> Counter[str]:
@@ -20,6 +21,8 @@ def byte_totals(transcript: Transcript) -> Counter[str]:
     for region in transcript.regions:
         label = region.label if region.label != "ignored" else f"ignored: {region.reason}"
         totals[label] += region.span.end - region.span.start
+    for fault in transcript.faults:
+        totals[FAULTS] += fault.span.end - fault.span.start
     return totals
 
 
@@ -41,6 +44,7 @@ def unaccounted(transcript: Transcript, export: ExportRow) -> Iterator[Finding]:
 def _gaps(transcript: Transcript, size_bytes: int) -> Iterator[tuple[int, int]]:
     """Where one span does not begin at the end of the one before."""
     spans = [m.span for m in transcript.messages] + [r.span for r in transcript.regions]
+    spans += [fault.span for fault in transcript.faults]
     spans.sort(key=lambda span: (span.start, span.end))
     edges = [Span(0, 0), *spans, Span(size_bytes, size_bytes)]
     for before, after in pairwise(edges):

@@ -20,6 +20,11 @@ from .text import decode, encode
 NAME = "claude-code-text"
 TITLE = "Claude Code /export text"
 PARSER_VERSION = 2
+DETECTED_BY = (
+    "its header; or two of: a `⏺`/`●` block, a `⎿` result, a `>`/`❯` prompt, one of them a "
+    "result or in the first line"
+)
+VERSIONS = "1.0 to 2.1, any platform"
 
 _GAP = r"(?:[ \xa0]|$)"
 _PROMPT = re.compile(rf"[>❯]{_GAP}")

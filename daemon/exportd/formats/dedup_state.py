@@ -25,6 +25,8 @@ from .text import decode, escape, escape_value, printable
 NAME = "dedup-state"
 TITLE = "log of the earlier deduplication scripts"
 PARSER_VERSION = 1
+DETECTED_BY = "lines with `conversation_id` and `message`"
+VERSIONS = "both that are known"
 
 _BOM = b"\xef\xbb\xbf"
 _DETECTED_LINES = 5

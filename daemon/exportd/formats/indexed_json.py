@@ -22,6 +22,8 @@ from .text import decode, escape, escape_value
 NAME = "indexed-json"
 TITLE = "indexed JSON of a browser extension"
 PARSER_VERSION = 1
+DETECTED_BY = "a list `messages` or `chats` of records with an `index`"
+VERSIONS = "claude-export, all"
 
 _LISTS = ("messages", "chats")
 _LIST = re.compile(r'"(?:messages|chats)"\s*:\s*\[')
