@@ -20,6 +20,7 @@ from conftest import execute, rows
 from test_pipeline import Road, indexed
 
 from exportd.alerts.notice import (
+    Channel,
     ChannelRefuses,
     Event,
     MessageRefused,
@@ -70,6 +71,11 @@ class Office:
 
     def __post_init__(self) -> None:
         self.store = Store(self.url)
+        self.channels: dict[str, tuple[Channel, Severity | None]] = {
+            "slack": (self.slack, Severity.INFO),
+            "mail": (self.mail, Severity.WARNING),
+            "pager": (self.pager, None),
+        }
         self.relay = self.hire()
 
     def hire(self) -> Relay:
@@ -79,11 +85,7 @@ class Office:
             self.spool,
             self.memory_dir,
             "host:/memory",
-            {
-                "slack": (self.slack, Severity.INFO),
-                "mail": (self.mail, Severity.WARNING),
-                "pager": (self.pager, None),
-            },
+            self.channels,
             Policy(
                 group_wait=timedelta(),
                 repeat_interval=timedelta(hours=24),
@@ -531,7 +533,8 @@ def _noting(
 
 def test_what_comes_back_to_a_channel_that_may_have_told_it_says_so(office: Office) -> None:
     office.slack.answers.extend([Unclear("no answer")] * 6)
-    office.mail.answers.extend([NotNow("refused")] * 20)
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([NotNow("refused")] * 20)
     office.cry("new_conversation", "a")
     for _ in range(25):
         office.relay.turn()
@@ -551,8 +554,172 @@ def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> Non
     for _ in range(20):
         office.relay.turn()
         office.later(seconds=30)
-    assert [len(paper.tried) for paper in papers] == [1, 1, 0]
+    assert [len(paper.tried) for paper in papers] == [1, 1, 1]
     assert office.alerts() == ["disk_low"]
+
+
+def test_what_two_channels_refuse_is_told_by_the_third(office: Office) -> None:
+    for paper in (office.slack, office.mail):
+        paper.answers.append(MessageRefused("too long"))
+    office.cry("new_conversation", "a")
+    for _ in range(3):
+        office.relay.turn()
+    assert events(office.pager) == [("new_conversation", Event.FIRING)]
+
+
+@pytest.mark.parametrize("how", [NotNow("busy"), MessageRefused("too long")])
+def test_where_the_next_channel_does_not_take_it_either_the_third_is_tried(
+    office: Office, how: NotSent
+) -> None:
+    office.slack.answers.extend([NotNow("busy")] * 50)
+    office.mail.answers.extend([how] * 50)
+    office.cry("new_conversation", "a")
+    for _ in range(20):
+        office.relay.turn()
+        office.later(seconds=30)
+    assert events(office.pager) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_parked_channel_keeps_what_the_others_refused(office: Office) -> None:
+    office.slack.answers.append(ChannelRefuses("invalid_auth"))
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([MessageRefused("no")] * 2)
+    office.cry("new_conversation", "a")
+    for _ in range(5):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) not in events(office.slack)
+    office.later(minutes=61)
+    for _ in range(2):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.slack)
+
+
+def test_where_all_channels_refused_the_first_whose_pause_is_over_tells_it(
+    office: Office,
+) -> None:
+    """What it is told is nothing of its own, so it would not be tried otherwise."""
+    office.channels = {"slack": (office.slack, Severity.INFO), "pager": (office.pager, None)}
+    office.relay = office.hire()
+    office.pager.answers.append(ChannelRefuses("no"))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=16)
+    for _ in range(3):
+        office.relay.turn()
+    assert len(office.pager.tried) == 1
+    office.later(hours=2)
+    office.slack.answers.append(ChannelRefuses("no"))
+    office.cry("new_conversation", "a")
+    for _ in range(3):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.pager)
+    assert list(office.relay.refusals) == ["slack"]
+
+
+def test_a_channel_that_refuses_at_every_start_is_told_once(office: Office) -> None:
+    """As by ``run --once`` every few minutes: that it refuses is not over by a start."""
+    office.slack.answers.extend([ChannelRefuses("invalid_auth")] * 4)
+    for n in range(5):
+        office.relay = office.hire()
+        office.cry("new_conversation", str(n))
+        for _ in range(4):
+            office.relay.turn()
+            office.later(minutes=2)
+    about = [event for kind, event in events(office.mail) if kind == "channel_refuses"]
+    assert about == [Event.FIRING, Event.RESOLVED]
+    assert len(office.slack.tried) >= 5
+
+
+def test_who_asks_to_come_again_in_an_hour_does_not_keep_it_from_the_others(
+    office: Office,
+) -> None:
+    office.slack.answers.append(NotNow("429", wait_s=3600))
+    office.cry("new_conversation", "a")
+    office.relay.turn()
+    office.later(minutes=2)
+    office.relay.turn()
+    assert office.mail.sent == []
+    office.later(minutes=2)
+    office.relay.turn()
+    assert events(office.mail) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_parked_channel_loses_no_reminder(office: Office) -> None:
+    office.channels = {
+        "slack": (office.slack, Severity.WARNING),
+        "mail": (office.mail, Severity.CRITICAL),
+        "pager": (office.pager, None),
+    }
+    office.relay = office.hire()
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    office.slack.answers.extend([ChannelRefuses("no")] * 100)
+    for _ in range(3):
+        office.later(hours=25)
+        for _ in range(3):
+            office.relay.turn()
+        office.later(minutes=10)
+        office.relay.turn()
+    reminded = [event for kind, event in events(office.mail) if kind == "index_gap"]
+    assert reminded == [Event.REMINDER] * 3
+    assert office.pager.tried == []
+
+
+@pytest.mark.parametrize("how", [ChannelRefuses("no"), MessageRefused("no")])
+def test_what_goes_to_a_channel_that_had_its_turn_is_sent_before_a_run_ends(
+    office: Office, how: NotSent
+) -> None:
+    office.channels = {"slack": (office.slack, None), "mail": (office.mail, Severity.INFO)}
+    office.relay = office.hire()
+    office.mail.answers.append(how)
+    office.cry("new_conversation", "a")
+    while office.relay.turn() == BUSY_S:  # as run --once does
+        pass
+    assert ("new_conversation", Event.FIRING) in events(office.slack)
+
+
+def test_what_goes_to_a_channel_that_is_set_no_more_is_told_by_another_one(
+    office: Office,
+) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    office.channels = {"slack": (office.slack, Severity.INFO)}
+    office.relay = office.hire()
+    office.relay.turn()
+    (alert,) = office.store.run(lambda tx: desk.list_alerts(tx, 10))
+    office.store.run(lambda tx: desk.resend(tx, [alert.alert_id]))
+    office.later(minutes=5)
+    for _ in range(2):
+        office.relay.turn()
+    assert office.relay.outbox == []
+
+
+def test_several_alerts_that_are_told_apart_after_all_say_that_they_may_be_repeats(
+    office: Office,
+) -> None:
+    office.slack.answers.extend([Unclear("no answer"), ChannelRefuses("invalid_auth")])
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([ChannelRefuses("no")] * 50)
+    for name in "abc":
+        office.cry("index_gap", name, name)
+    office.relay.turn()
+    assert office.slack.tried[0].group_key == "several"
+    office.later(minutes=1)
+    office.relay.turn()
+    execute(
+        office.url,
+        "DELETE FROM alert_deliveries d USING alerts a "
+        "WHERE a.alert_id = d.alert_id AND a.conversation_id IS DISTINCT FROM 'a'",
+    )
+    execute(office.url, "DELETE FROM alert_deliveries WHERE channel <> 'slack'")
+    for name in "ad":
+        office.later(minutes=61)
+        office.cry("index_gap", name, name)
+        for _ in range(2):
+            office.relay.turn()
+    told = {n.told[0].conversation_id: n.is_repeat_possible for n in office.slack.sent}
+    assert told["a"]
+    assert not told["d"]
 
 
 def test_a_message_whose_sender_died_is_sent_again_and_says_so(office: Office) -> None:

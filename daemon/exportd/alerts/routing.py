@@ -20,6 +20,9 @@ from .rules import Rule
 MAX_MESSAGES = 3
 WINDOW = timedelta(seconds=240)
 
+# After so long without success an alert is told by another channel, if there is one.
+PATIENCE = timedelta(minutes=3)
+
 # Below the highest severity, the last message of a window waits for what else comes.
 _PROMPT_MESSAGES = 2
 

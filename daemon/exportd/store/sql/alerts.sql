@@ -135,6 +135,7 @@ SELECT d.delivery_id, a.severity, a.kind, a.conversation_id,
        (SELECT coalesce(m.root_id, m.message_id) FROM alert_deliveries f
         JOIN alert_messages m USING (message_id)
         WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.delivery_id < d.delivery_id
+          AND m.state <> 'given_up'
         ORDER BY f.delivery_id LIMIT 1)
 FROM alert_deliveries d
 JOIN alerts a USING (alert_id)
@@ -155,17 +156,18 @@ ORDER BY m.created_at DESC
 LIMIT 1;
 
 -- add_message --
--- One of the same group that was given up may have arrived: this one may be a repeat.
+-- One that was given up may have told something of it here: this one may be a repeat.
 INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id, unclear_attempts)
 SELECT %(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s,
-       (EXISTS (SELECT FROM alert_messages g
-                WHERE g.memory_dir = %(memory_dir)s AND g.channel = %(channel)s
+       (EXISTS (SELECT FROM alert_deliveries d
+                JOIN alert_deliveries b USING (alert_id, channel, event)
+                JOIN alert_messages g ON g.message_id = b.message_id
+                WHERE d.delivery_id = ANY(%(delivery_ids)s)
                   AND g.state = 'given_up' AND g.unclear_attempts > 0
-                  AND %(group_key)s IN (g.group_key, 'several')
-                  AND NOT EXISTS (SELECT FROM alert_messages s
-                                  WHERE s.memory_dir = g.memory_dir AND s.channel = g.channel
-                                    AND s.group_key IN (g.group_key, 'several')
-                                    AND s.state = 'sent' AND s.created_at > g.created_at)))::int;
+                  AND NOT EXISTS (SELECT FROM alert_deliveries s
+                                  WHERE s.alert_id = b.alert_id AND s.channel = b.channel
+                                    AND s.event = b.event AND s.state = 'sent'
+                                    AND s.delivery_id > b.delivery_id)))::int;
 
 -- assign_deliveries --
 UPDATE alert_deliveries SET state = 'assigned', message_id = %(message_id)s
@@ -190,7 +192,6 @@ SET state = 'sending', attempts = m.attempts + 1,
 FROM due
 WHERE m.message_id = due.message_id
 RETURNING m.message_id, m.group_key, m.attempts, m.unclear_attempts,
-          CURRENT_TIMESTAMP - m.created_at,
           (SELECT r.reference FROM alert_messages r WHERE r.message_id = m.root_id);
 
 -- message_alerts --
@@ -211,7 +212,8 @@ GROUP BY a.kind;
 
 -- message_sent --
 WITH delivered AS (
-    UPDATE alert_deliveries SET state = 'sent' WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'sent'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'sent', sent_at = CURRENT_TIMESTAMP, reference = %(reference)s::jsonb, error = NULL,
@@ -225,10 +227,11 @@ SET state = 'waiting', due_at = CURRENT_TIMESTAMP + %(wait)s::interval, error = 
 WHERE message_id = %(message_id)s;
 
 -- message_given_up --
--- Its deliveries wait again, for this channel or another.
+-- Its deliveries wait again, for this channel or another; they keep which message may have told
+-- them.
 WITH released AS (
-    UPDATE alert_deliveries SET state = 'waiting', message_id = NULL
-    WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'waiting'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
@@ -237,11 +240,18 @@ WHERE message_id = %(message_id)s;
 -- message_refused --
 -- This channel will not take it: what it should have told is told elsewhere, or listed alone.
 WITH released AS (
-    UPDATE alert_deliveries SET state = 'refused' WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'refused'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
 WHERE message_id = %(message_id)s;
+
+-- overdue_messages --
+SELECT message_id, error FROM alert_messages
+WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s AND state = 'waiting'
+  AND attempts > 0 AND created_at < CURRENT_TIMESTAMP - %(patience)s::interval
+FOR UPDATE SKIP LOCKED;
 
 -- unfinished_messages --
 SELECT message_id FROM alert_messages
@@ -258,34 +268,52 @@ WHERE d.state IN ('waiting', 'assigned') AND a.memory_dir = %(memory_dir)s
   AND d.channel <> ALL(%(channels)s);
 
 -- fail_over --
--- What one channel cannot tell another one does, unless it does so already, or refused it.
+-- What one channel cannot tell another one does: of those that did not refuse it, the one that
+-- was tried least, unless one tells it already. With a message, what that channel refused of it.
+-- A reminder of another day is not the same.
 WITH left_here AS (
-    UPDATE alert_deliveries d SET state = 'told_elsewhere'
-    FROM alerts a
-    WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
-      AND d.channel = %(channel)s AND d.state = 'waiting'
-    RETURNING d.alert_id, d.event
+    SELECT d.delivery_id, d.alert_id, d.event,
+           CASE d.event WHEN 'reminder' THEN d.created_at - interval '1 hour'
+                        ELSE '-infinity' END AS since
+    FROM alert_deliveries d
+    JOIN alerts a USING (alert_id)
+    WHERE a.memory_dir = %(memory_dir)s AND d.channel = %(channel)s
+      AND CASE WHEN %(message_id)s::uuid IS NULL THEN d.state = 'waiting'
+               ELSE d.message_id = %(message_id)s::uuid AND d.state = 'refused' END
+    FOR UPDATE OF d
+), tried AS (
+    SELECT l.delivery_id, o.channel, count(*) AS tries, bool_or(o.state = 'refused') AS is_refused,
+           bool_or(o.state IN ('waiting', 'assigned', 'sent')) AS is_told
+    FROM left_here l
+    JOIN alert_deliveries o ON o.alert_id = l.alert_id AND o.event = l.event
+                           AND o.channel <> %(channel)s AND o.created_at > l.since
+    GROUP BY l.delivery_id, o.channel
+), told AS (
+    SELECT delivery_id FROM tried WHERE is_told
+), heirs AS (
+    SELECT DISTINCT ON (l.delivery_id) l.delivery_id, l.alert_id, l.event, o.channel
+    FROM left_here l
+    CROSS JOIN unnest(%(others)s::text[]) WITH ORDINALITY AS o (channel, place)
+    LEFT JOIN tried t ON t.delivery_id = l.delivery_id AND t.channel = o.channel
+    WHERE l.delivery_id NOT IN (SELECT delivery_id FROM told) AND t.is_refused IS NOT TRUE
+    ORDER BY l.delivery_id, coalesce(t.tries, 0), o.place
+), gone AS (
+    UPDATE alert_deliveries SET state = 'told_elsewhere'
+    WHERE state = 'waiting' AND delivery_id IN (SELECT delivery_id FROM told
+                                                UNION SELECT delivery_id FROM heirs)
+      AND channel = %(channel)s
 )
 INSERT INTO alert_deliveries (alert_id, channel, event)
-SELECT DISTINCT l.alert_id, %(to)s, l.event FROM left_here l
-WHERE NOT EXISTS (SELECT FROM alert_deliveries o
-                  WHERE o.alert_id = l.alert_id AND o.channel = %(to)s
-                    AND o.event = l.event AND o.state <> 'told_elsewhere');
-
--- tell_elsewhere --
--- The same for what was refused with one message.
-INSERT INTO alert_deliveries (alert_id, channel, event)
-SELECT DISTINCT d.alert_id, %(to)s, d.event FROM alert_deliveries d
-WHERE d.message_id = %(message_id)s
-  AND NOT EXISTS (SELECT FROM alert_deliveries o
-                  WHERE o.alert_id = d.alert_id AND o.channel = %(to)s
-                    AND o.event = d.event AND o.state <> 'told_elsewhere');
+SELECT DISTINCT alert_id, channel, event FROM heirs;
 
 -- park_channel --
 INSERT INTO alert_channels (memory_dir, channel, parked_until, reason)
 VALUES (%(memory_dir)s, %(channel)s, CURRENT_TIMESTAMP + %(pause)s::interval, %(reason)s)
 ON CONFLICT (memory_dir, channel)
 DO UPDATE SET parked_until = EXCLUDED.parked_until, reason = EXCLUDED.reason;
+
+-- try_channels_anew --
+UPDATE alert_channels SET parked_until = CURRENT_TIMESTAMP WHERE memory_dir = %(memory_dir)s;
 
 -- unpark_channel --
 DELETE FROM alert_channels WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s;
