@@ -259,6 +259,35 @@ def test_ten_thousand_alerts_are_three_messages_and_all_are_listed(office: Offic
     assert len({alert.body for alert in found}) == 10_000
 
 
+def test_the_end_of_what_is_resent_at_once_is_in_the_message_once(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    (alert,) = office.store.run(lambda tx: desk.list_alerts(tx, 10))
+    office.store.run(lambda tx: desk.resolve(tx, [alert.alert_id], "mended"))
+    office.store.run(lambda tx: desk.resend(tx, [alert.alert_id]))
+    office.later(minutes=5)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING), ("disk_low", Event.RESOLVED)]
+    assert office.slack.sent[1].count == 1
+
+
+def test_what_ends_while_it_waits_for_its_message_is_told_once_with_its_end(
+    office: Office,
+) -> None:
+    for name in "abc":
+        office.cry("dead_letter", name)
+        office.relay.turn()
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    office.over("index_gap", "x")
+    office.relay.turn()
+    office.later(minutes=5)
+    for _ in range(2):
+        office.relay.turn()
+    (told,) = [t for n in office.slack.sent for t in n.told if t.kind == "index_gap"]
+    assert told.resolved_at is not None
+
+
 # -- who is told ------------------------------------------------------------------------
 
 

@@ -58,11 +58,12 @@ INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT * FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[], %(events)s::text[]);
 
 -- deliver_resolved --
--- Where it was told that an alert fires, it is told that it is over.
+-- Where it was told that an alert fires, it is told that it is over. Where it waits to be told,
+-- it is told with its end.
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT DISTINCT d.alert_id, d.channel, 'resolved' FROM alert_deliveries d
 WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
-  AND d.state NOT IN ('told_elsewhere', 'refused');
+  AND d.state = 'sent';
 
 -- routed --
 UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
@@ -195,16 +196,19 @@ RETURNING m.message_id, m.group_key, m.attempts, m.unclear_attempts,
           (SELECT r.reference FROM alert_messages r WHERE r.message_id = m.root_id);
 
 -- message_alerts --
+-- Each alert once, with the newest that is to be told of it.
 SELECT a.alert_id, a.kind, a.severity, a.body, a.created_at, d.event, a.conversation_id,
        a.resolution, a.resolved_at, a.occurrences, a.fingerprint
-FROM alert_deliveries d
+FROM (SELECT DISTINCT ON (alert_id) alert_id, delivery_id, event
+      FROM alert_deliveries
+      WHERE message_id = %(message_id)s
+      ORDER BY alert_id, event = 'resolved' DESC, delivery_id DESC) d
 JOIN alerts a USING (alert_id)
-WHERE d.message_id = %(message_id)s
 ORDER BY CASE a.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, d.delivery_id
 LIMIT %(most)s;
 
 -- message_kinds --
-SELECT a.kind, count(*)
+SELECT a.kind, count(DISTINCT a.alert_id)
 FROM alert_deliveries d
 JOIN alerts a USING (alert_id)
 WHERE d.message_id = %(message_id)s
