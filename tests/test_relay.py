@@ -308,6 +308,17 @@ def test_a_rule_that_is_switched_off_is_listed_and_not_told(
     office.store.close()
 
 
+def test_a_rule_that_is_switched_off_explains_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
+    office = Office(database_url, Spool(tmp_path), disabled=frozenset({"disk_low"}))
+    office.cry("disk_low")
+    office.cry("files_waiting")
+    office.relay.turn()
+    assert events(office.slack) == [("files_waiting", Event.FIRING)]
+    office.store.close()
+
+
 def test_what_a_lost_database_explains_is_told_when_it_is_back_and_it_is_still_so(
     office: Office,
 ) -> None:
@@ -345,6 +356,20 @@ def test_what_is_silenced_is_told_when_the_silence_ends(office: Office) -> None:
     assert events(office.slack) == [("disk_low", Event.FIRING)]
 
 
+def test_what_was_silenced_for_a_month_is_not_over_by_then(office: Office) -> None:
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "dead_letter", None, month, "", "anna"))
+    office.cry("dead_letter", "1")
+    office.relay.turn()
+    office.later(days=31)
+    office.relay.turn()
+    ((told,),) = [notice.told for notice in office.slack.sent]
+    assert (told.event, told.resolved_at) == (Event.FIRING, None)
+    office.later(days=8)
+    office.relay.turn()
+    assert office.alerts() == []
+
+
 def test_the_end_of_what_was_told_is_told_though_it_is_silenced_by_now(office: Office) -> None:
     office.cry("disk_low")
     office.relay.turn()
@@ -371,6 +396,16 @@ def test_nobody_acknowledges_so_the_next_channel_is_told_and_the_others_reminded
     office.later(minutes=5)
     office.relay.turn()
     assert events(office.pager)[-1] == ("disk_low", Event.RESOLVED)
+
+
+def test_what_no_channel_is_told_of_is_escalated_as_well(office: Office) -> None:
+    office.channels = {"pager": (office.pager, None)}
+    office.relay = office.hire()
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=16)
+    office.relay.turn()
+    assert events(office.pager) == [("disk_low", Event.ESCALATED)]
 
 
 def test_what_is_acknowledged_is_neither_escalated_nor_repeated(office: Office) -> None:

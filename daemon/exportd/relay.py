@@ -147,7 +147,7 @@ class Relay:
         """Every new alert, and every end of one, to the channels that are to tell it."""
         untold = outbox.untold()
         if untold:
-            now, firing = datetime.now(UTC), outbox.firing_kinds()
+            now, firing = datetime.now(UTC), outbox.firing_kinds() - self._policy.disabled
             silences = outbox.silences()
             held = {
                 one.alert_id

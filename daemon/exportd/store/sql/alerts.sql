@@ -69,11 +69,16 @@ WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
 UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
 
 -- close_events --
--- What does not last is not for ever in the list of what is wrong.
+-- What does not last is not for ever in the list of what is wrong; what was held back for long is
+-- told first.
 UPDATE alerts
 SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = 'told long ago'
 WHERE state <> 'resolved' AND untold IS NULL AND memory_dir = %(memory_dir)s
-  AND kind <> ALL(%(lasting)s) AND created_at < CURRENT_TIMESTAMP - %(interval)s::interval;
+  AND kind <> ALL(%(lasting)s) AND created_at < CURRENT_TIMESTAMP - %(interval)s::interval
+  AND NOT EXISTS (SELECT FROM alert_deliveries d
+                  WHERE d.alert_id = alerts.alert_id
+                    AND (d.state IN ('waiting', 'assigned')
+                         OR d.created_at > CURRENT_TIMESTAMP - %(interval)s::interval));
 
 -- end_leases --
 -- The process that had them is gone: one daemon at a time has a memory folder.
@@ -102,9 +107,10 @@ WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
                     AND l.created_at > CURRENT_TIMESTAMP - %(interval)s::interval);
 
 -- to_escalate --
-SELECT a.alert_id, array_agg(d.channel)
+-- Such as nobody was told of, too.
+SELECT a.alert_id, array_remove(array_agg(d.channel), NULL)
 FROM alerts a
-JOIN alert_deliveries d USING (alert_id)
+LEFT JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
   AND a.memory_dir = %(memory_dir)s AND a.kind <> ALL(%(disabled)s)
   AND NOT EXISTS (SELECT FROM alert_silences s
@@ -112,7 +118,8 @@ WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
                     AND (s.kind IS NULL OR s.kind = a.kind)
                     AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
 GROUP BY a.alert_id
-HAVING max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated'))
+HAVING coalesce(max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated')),
+                a.created_at)
        < CURRENT_TIMESTAMP - %(interval)s::interval;
 
 -- waiting_deliveries --
