@@ -6,12 +6,13 @@ the question is what is sent when. Time passes by moving what is stored into the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,11 +31,12 @@ from exportd.alerts.notice import (
     Sent,
     Unclear,
 )
+from exportd.alerts.routing import Policy
 from exportd.alerts.rules import RULES
 from exportd.conditions import Conditions
 from exportd.models import Severity
-from exportd.relay import BUSY_S, Policy, Relay
-from exportd.spool import Spool
+from exportd.relay import BUSY_S, Relay
+from exportd.spool import SENDING, Spool
 from exportd.store import NewAlert, Store, Transaction, desk
 
 MEMORY = "/memory"
@@ -863,12 +865,133 @@ def test_what_the_spool_could_not_tell_surely_is_told_again_and_says_so(
     assert (office.slack.sent, office.mail.sent) == ([], [])
     monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: time.monotonic() + 60)
     office.relay.turn()
-    assert len(office.mail.sent) == 1  # it had not arrived
-    assert office.slack.sent == []  # it may have
+    assert [n.is_repeat_possible for n in office.mail.sent] == [False]  # it had not arrived
+    assert [n.is_repeat_possible for n in office.slack.sent] == [True]  # it may have
+    away()
+    office.relay.turn()
+    assert (len(office.slack.sent), len(office.mail.sent)) == (1, 1)
+
+
+def test_what_a_killed_process_was_telling_from_the_spool_is_told_again_and_says_so(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    (entry,) = office.spool.entries()
+    office.spool.note(entry.spool_id, "slack", SENDING, {})
+    office.slack.answers.append(NotNow("busy"))
+    office.relay.turn()
+    assert [n.is_repeat_possible for n in office.mail.sent] == [False]
     away()
     office.relay.turn()
     assert [n.is_repeat_possible for n in office.slack.sent] == [True]
-    assert len(office.mail.sent) == 1
+
+
+def test_during_an_outage_what_nobody_acknowledges_goes_to_the_next_channel(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    office.relay.turn()
+    _older(office, minutes=16)
+    for _ in range(2):
+        office.relay.turn()
+    assert events(office.pager) == [("database_unreachable", Event.ESCALATED)]
+    assert len(office.slack.sent) == 1
+    away()
+    for _ in range(2):
+        office.relay.turn()
+    assert [len(paper.sent) for paper in (office.slack, office.mail, office.pager)] == [1, 1, 1]
+
+
+def test_during_an_outage_another_channel_tells_what_the_first_ones_refuse(
+    office: Office, away: Callable[[], None]
+) -> None:
+    for paper in (office.slack, office.mail):
+        paper.answers.extend([ChannelRefuses("no")] * 50)
+    spooled(office)
+    office.relay.turn()
+    assert office.pager.sent == []
+    _older(office, minutes=4)
+    office.relay.turn()
+    assert events(office.pager) == [("database_unreachable", Event.FIRING)]
+
+
+def _older(office: Office, minutes: float) -> None:
+    (entry,) = office.spool.entries()
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    office.spool.add(replace(entry, since=since.isoformat()))
+
+
+def test_a_start_during_an_outage_tells_it_no_second_time(
+    office: Office, away: Callable[[], None]
+) -> None:
+    for _ in range(3):
+        spooled(office)
+        office.relay.turn()
+    assert len(office.slack.sent) == 1
+    away()
+    conditions = Conditions(office.store, office.spool, MEMORY)
+    conditions.see("database_unreachable", "still away, a moment ago")
+    conditions.write()
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert [event for _, event in events(office.slack)] == [Event.FIRING, Event.RESOLVED]
+
+
+def test_what_a_killed_process_spooled_is_over_after_the_next_start_where_it_is(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    office.relay.turn()
+    away()
+    Conditions(office.store, office.spool, MEMORY).write()
+    for _ in range(2):
+        office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert office.alerts() == []
+    assert events(office.mail)[-1] == ("database_unreachable", Event.RESOLVED)
+
+
+def test_where_the_disk_refuses_the_spool_people_are_told_from_memory(
+    office: Office, away: Callable[[], None], tmp_path: Path
+) -> None:
+    office.spool = Spool(tmp_path / "not there")
+    office.relay = office.hire()
+    there, office.relay._store = office.store, Store("postgresql://nobody@127.0.0.1:1/nowhere")
+    conditions = spooled(office)
+    for _ in range(3):
+        office.relay.turn()
+    assert events(office.slack) == [("database_unreachable", Event.FIRING)]
+    office.relay._store = there
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    for _ in range(2):
+        office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert events(office.slack)[1:] == [("database_unreachable", Event.RESOLVED)]
+    assert office.spool.entries() == []
+
+
+def test_a_disk_that_fills_up_while_the_spool_is_told_keeps_nobody_from_it(
+    office: Office, away: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, f"no space for {len(text)} characters", str(path))
+
+    spooled(office)
+    with monkeypatch.context() as patched:
+        patched.setattr("exportd.spool.write_file", full)
+        for _ in range(2):
+            office.relay.turn()
+    assert len(office.slack.sent) == 1
+    away()
+    office.relay.turn()
+    assert len(office.slack.sent) == 1
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_an_outage_that_was_never_told_is_told_with_its_end(

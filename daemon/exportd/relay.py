@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -31,7 +30,7 @@ from .alerts.notice import (
     NotSent,
     Unclear,
 )
-from .alerts.routing import QuietHours, Route
+from .alerts.routing import Policy, Route
 from .alerts.rules import RULES
 from .crash import reach
 from .errors import TransientError
@@ -49,18 +48,6 @@ PAUSE = timedelta(hours=1)  # of a channel that refuses
 # What does not last is listed for so long.
 FORGET = timedelta(days=7)
 IDLE_S, BUSY_S = 5.0, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings of ``[alerts]`` that the relay goes by."""
-
-    group_wait: timedelta
-    repeat_interval: timedelta
-    escalate_after: timedelta
-    quiet: QuietHours | None = None
-    disabled: frozenset[str] = frozenset()
-    look_back: timedelta = timedelta(seconds=30)
 
 
 class Relay:
@@ -94,7 +81,7 @@ class Relay:
             self._channels,
             self._routes,
             self.outcomes,
-            policy.disabled,
+            policy,
         )
         self._awake = threading.Event()
         self._has_begun = False

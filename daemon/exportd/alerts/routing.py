@@ -85,6 +85,27 @@ def channels(rule: Rule | None, severity: Severity, routes: Iterable[Route]) -> 
     return tuple(route.channel for route in routes if route.takes(severity))
 
 
+def spool_channels(
+    rule: Rule,
+    routes: Sequence[Route],
+    told: Iterable[str],
+    age: timedelta,
+    escalate: timedelta,
+) -> tuple[str, ...]:
+    """The channels that are told of an alert so old, while nobody can acknowledge it.
+
+    One more after each ``PATIENCE`` in which nobody was ``told``; one more after each
+    ``escalate``, where it is critical.
+    """
+    first = channels(rule, rule.severity, routes)
+    rest = [route.channel for route in routes if route.channel not in first]
+    if not set(told):
+        more = age // PATIENCE
+    else:
+        more = age // escalate if rule.severity is Severity.CRITICAL else 0
+    return (*first, *rest[: max(more, 0)])  # a clock may be set back
+
+
 def next_channel(told: Iterable[str], routes: Iterable[Route]) -> str | None:
     """Where a critical alert goes that nobody acknowledged; None when all know of it."""
     known = set(told)
@@ -156,6 +177,18 @@ class QuietHours:
         if self.start <= self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings of ``[alerts]`` that decide who is told when."""
+
+    group_wait: timedelta
+    repeat_interval: timedelta
+    escalate_after: timedelta
+    quiet: QuietHours | None = None
+    disabled: frozenset[str] = frozenset()
+    look_back: timedelta = timedelta(seconds=30)
 
 
 def worst(severities: Iterable[Severity]) -> Severity:
