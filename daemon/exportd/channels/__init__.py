@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from ..alerts.notice import Channel
+from ..errors import ConfigurationError
 from ..models import Severity
 from ..settings import MailSettings, Settings, SlackSettings, WebhookSettings, names
 
@@ -16,6 +17,8 @@ def connected(settings: Settings) -> dict[str, tuple[Channel, Severity | None]]:
     """The channels that are set, each with the least severity that it is told of, in order.
 
     A module is loaded where its channel is set: slack_sdk alone takes a tenth of a second.
+    Raises ``ConfigurationError`` where a mail user lacks the password; only who sends needs it,
+    since the credentials of a service are for nobody else to read.
     """
     found: dict[str, tuple[Channel, Severity | None]] = {}
     slack, mail, webhook = settings.slack, settings.mail, settings.webhook
@@ -40,6 +43,11 @@ def _slack(slack: SlackSettings) -> Channel:
 def _mail(mail: MailSettings) -> Channel:
     from .email import Mail  # noqa: PLC0415
 
+    if mail.user and not mail.password:
+        raise ConfigurationError(
+            "[mail] has a user and no password; set password or password_file, or give the "
+            "credential mail_password"
+        )
     return Mail(
         mail.host,
         mail.port,
