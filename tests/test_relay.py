@@ -12,12 +12,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import execute, rows
+from conftest import Command, execute, rows
 from test_pipeline import Road, indexed
 
 from exportd.alerts.notice import (
@@ -451,6 +452,49 @@ def test_a_silence_of_another_conversation_holds_nothing_back(office: Office) ->
     office.later(days=2)
     office.relay.turn()
     assert ("index_gap", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_of_another_memory_folder_holds_nothing_back(office: Office) -> None:
+    month = timedelta(days=30)
+    for folder, kind in (
+        ("/elsewhere", "disk_low"),
+        (MEMORY, "watcher_blind"),
+        (None, "damage"),
+    ):
+        office.store.run(
+            lambda tx, kind=kind, folder=folder: desk.silence(  # type: ignore[misc]
+                tx, kind, None, month, "", "anna", folder
+            )
+        )
+        office.cry(kind)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    office.later(days=2)
+    for _ in range(2):
+        office.relay.turn()
+    assert events(office.pager) == [("disk_low", Event.ESCALATED)]
+    assert ("disk_low", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_is_meant_for_the_folder_and_another_folder_is_named(
+    exportd: Command, database_url: str
+) -> None:
+    refused = exportd("alerts", "silence", "--kind", "dead_letter")
+    assert refused.returncode == os.EX_USAGE
+    assert "knows no memory folder" in refused.stderr
+    (exportd.memory_dir / "exports" / "junk.log").write_text("make: ***\n")
+    assert exportd("run", "--once").returncode == 0
+    there = NewAlert("disk_low", Severity.CRITICAL, "full", "x", "/elsewhere")
+    with closing(Store(database_url)) as store:
+        store.run(lambda tx: tx.alert(there))
+    assert exportd("alerts", "silence", "--kind", "dead_letter").returncode == 0
+    done = exportd("alerts", "silence", "--kind", "damage", "--everywhere")
+    assert done.returncode == 0
+    silenced = rows(database_url, "SELECT memory_dir FROM alert_silences ORDER BY silence_id")
+    assert silenced == [(str(exportd.memory_dir),), (None,)]
+    listed = exportd("alerts", "list").stdout
+    assert listed.count(", in /elsewhere") == 1
+    assert str(exportd.memory_dir) not in listed
 
 
 def test_what_was_told_before_its_rule_was_switched_off_is_not_repeated(office: Office) -> None:

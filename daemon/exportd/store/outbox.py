@@ -92,7 +92,7 @@ class Outbox:
         return {kind for (kind,) in self._tx.rows("firing_kinds", **self._where)}
 
     def silences(self) -> list[Silence]:
-        rows = self._tx.rows("silences")
+        rows = self._tx.rows("silences", **self._where)
         return [Silence(until, kind, conversation) for kind, conversation, until in rows]
 
     def hold(self, alert_ids: Sequence[int]) -> None:

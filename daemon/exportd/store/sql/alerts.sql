@@ -51,7 +51,8 @@ FOR UPDATE SKIP LOCKED;
 SELECT DISTINCT kind FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s;
 
 -- silences --
-SELECT kind, conversation_id, until FROM alert_silences WHERE until > CURRENT_TIMESTAMP;
+SELECT kind, conversation_id, until FROM alert_silences
+WHERE until > CURRENT_TIMESTAMP AND (memory_dir IS NULL OR memory_dir = %(memory_dir)s);
 
 -- deliver --
 INSERT INTO alert_deliveries (alert_id, channel, event)
@@ -99,6 +100,7 @@ WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
   AND a.kind = ANY(%(lasting)s) AND a.kind <> ALL(%(disabled)s)
   AND NOT EXISTS (SELECT FROM alert_silences s
                   WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.memory_dir IS NULL OR s.memory_dir = a.memory_dir)
                     AND (s.kind IS NULL OR s.kind = a.kind)
                     AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
   AND d.event IN ('firing', 'escalated') AND d.state = 'sent'
@@ -115,6 +117,7 @@ WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
   AND a.memory_dir = %(memory_dir)s AND a.kind <> ALL(%(disabled)s)
   AND NOT EXISTS (SELECT FROM alert_silences s
                   WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.memory_dir IS NULL OR s.memory_dir = a.memory_dir)
                     AND (s.kind IS NULL OR s.kind = a.kind)
                     AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
 GROUP BY a.alert_id
@@ -382,12 +385,17 @@ WHERE d.alert_id = ANY(%(alert_ids)s)
 RETURNING alert_id, channel;
 
 -- add_silence --
-INSERT INTO alert_silences (kind, conversation_id, until, comment, created_by)
-VALUES (%(kind)s, %(conversation_id)s, CURRENT_TIMESTAMP + %(duration)s::interval, %(comment)s, %(who)s)
+INSERT INTO alert_silences (kind, conversation_id, until, comment, created_by, memory_dir)
+VALUES (%(kind)s, %(conversation_id)s, CURRENT_TIMESTAMP + %(duration)s::interval, %(comment)s, %(who)s,
+        %(memory_dir)s)
 RETURNING silence_id, until;
 
+-- is_known_folder --
+SELECT EXISTS (SELECT FROM alerts WHERE memory_dir = %(memory_dir)s)
+    OR EXISTS (SELECT FROM drops WHERE memory_dir = %(memory_dir)s);
+
 -- list_silences --
-SELECT silence_id, kind, conversation_id, until, comment, created_by
+SELECT silence_id, kind, conversation_id, until, comment, created_by, memory_dir
 FROM alert_silences WHERE until > CURRENT_TIMESTAMP ORDER BY silence_id;
 
 -- end_silence --
