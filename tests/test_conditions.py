@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from conftest import rows
+from conftest import Command, execute, rows, wait_until
 
 from exportd.conditions import KINDS, Conditions
 from exportd.spool import Spool
@@ -109,3 +109,17 @@ def _change(conditions: Conditions, done: threading.Event) -> None:
         for kind in KINDS:
             conditions.see(kind, "it is so")
         conditions._found.clear()  # as when all is written
+
+
+def test_a_start_does_not_tell_anew_that_nothing_was_exported_for_days(
+    exportd: Command, database_url: str
+) -> None:
+    exports = exportd.memory_dir / "exports"
+    (exports / "a.txt").write_text("> one\n\n⏺ two\n")
+    assert exportd("run", "--once").returncode == 0
+    execute(database_url, "UPDATE drops SET created_at = created_at - interval '30 days'")
+    asked = "SELECT state, occurrences FROM alerts WHERE kind = 'no_export'"
+    with exportd.running():
+        wait_until(lambda: rows(database_url, asked) == [("firing", 1)], 30)
+    with exportd.running():
+        wait_until(lambda: rows(database_url, asked) == [("firing", 2)], 30)

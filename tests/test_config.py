@@ -149,6 +149,41 @@ def test_wrong_settings_end_the_command_with_exit_code_78(check: Command) -> Non
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", [(), ("run",), ("alerts", "list"), ("check-config",)])
+def test_help_is_to_be_had_while_the_settings_are_wrong(
+    check: Command, command: tuple[str, ...]
+) -> None:
+    Path("exportd.toml").write_text("max_attempts = [")
+    helped = check(*command, "--help", EXPORTD_UNHEARD_OF="1")
+    assert helped.returncode == 0, helped.stderr
+    assert "Usage: " in helped.stdout
+
+
+@pytest.mark.parametrize("command", [("run",), ("alerts", "list"), ("stats",), ("doctor",)])
+def test_without_help_wrong_settings_end_every_command(
+    check: Command, command: tuple[str, ...]
+) -> None:
+    done = check(*command, EXPORTD_UNHEARD_OF="1")
+    assert done.returncode == EX_CONFIG
+    assert done.stderr.startswith("exportd: settings: ")
+
+
+def test_only_who_sends_mail_needs_the_password(exportd: Command) -> None:
+    """It may be a credential of the service, which nobody else can read."""
+    exportd.environment |= {
+        "EXPORTD_MAIL_HOST": "127.0.0.1",
+        "EXPORTD_MAIL_USER": "exportd",
+        "EXPORTD_MAIL_SENDER": "exportd@example.org",
+        "EXPORTD_MAIL_RECIPIENTS": "anna@example.org",
+    }
+    for command in (("alerts", "list"), ("stats",), ("check-config",)):
+        assert exportd(*command).returncode == 0
+    for command in (("alerts", "test"), ("run", "--once"), ("run",)):
+        done = exportd(*command)
+        assert done.returncode == EX_CONFIG, command
+        assert "[mail] has a user and no password" in done.stderr
+
+
 def test_the_bare_name_of_a_section_is_an_unknown_variable(check: Command) -> None:
     done = check("check-config", EXPORTD_DATABASE="postgresql://exportd:S3CRET@db/exportd")
     assert "S3CRET" not in done.stderr

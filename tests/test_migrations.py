@@ -13,7 +13,13 @@ from psycopg2.extensions import make_dsn
 from exportd.errors import ConfigurationError, DatabaseUnavailable
 from exportd.store import migrate, pending, rollback
 
-ALL = ["0001.schema", "0002.overrides", "0003.application-role", "0004.outbox"]
+ALL = [
+    "0001.schema",
+    "0002.overrides",
+    "0003.application-role",
+    "0004.outbox",
+    "0005.silences",
+]
 
 TABLES = {
     "alerts", "anomalies", "conversation_aliases", "conversations", "dead_letters",

@@ -6,20 +6,23 @@ the question is what is sent when. Time passes by moving what is stored into the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import execute, rows
+from conftest import Command, execute, rows
 from test_pipeline import Road, indexed
 
 from exportd.alerts.notice import (
+    Channel,
     ChannelRefuses,
     Event,
     MessageRefused,
@@ -29,11 +32,12 @@ from exportd.alerts.notice import (
     Sent,
     Unclear,
 )
+from exportd.alerts.routing import Policy
 from exportd.alerts.rules import RULES
 from exportd.conditions import Conditions
 from exportd.models import Severity
-from exportd.relay import BUSY_S, Policy, Relay
-from exportd.spool import Spool
+from exportd.relay import BUSY_S, Relay
+from exportd.spool import SENDING, Spool
 from exportd.store import NewAlert, Store, Transaction, desk
 
 MEMORY = "/memory"
@@ -70,6 +74,11 @@ class Office:
 
     def __post_init__(self) -> None:
         self.store = Store(self.url)
+        self.channels: dict[str, tuple[Channel, Severity | None]] = {
+            "slack": (self.slack, Severity.INFO),
+            "mail": (self.mail, Severity.WARNING),
+            "pager": (self.pager, None),
+        }
         self.relay = self.hire()
 
     def hire(self) -> Relay:
@@ -79,11 +88,7 @@ class Office:
             self.spool,
             self.memory_dir,
             "host:/memory",
-            {
-                "slack": (self.slack, Severity.INFO),
-                "mail": (self.mail, Severity.WARNING),
-                "pager": (self.pager, None),
-            },
+            self.channels,
             Policy(
                 group_wait=timedelta(),
                 repeat_interval=timedelta(hours=24),
@@ -257,6 +262,35 @@ def test_ten_thousand_alerts_are_three_messages_and_all_are_listed(office: Offic
     assert len({alert.body for alert in found}) == 10_000
 
 
+def test_the_end_of_what_is_resent_at_once_is_in_the_message_once(office: Office) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    (alert,) = office.store.run(lambda tx: desk.list_alerts(tx, 10))
+    office.store.run(lambda tx: desk.resolve(tx, [alert.alert_id], "mended"))
+    office.store.run(lambda tx: desk.resend(tx, [alert.alert_id]))
+    office.later(minutes=5)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING), ("disk_low", Event.RESOLVED)]
+    assert office.slack.sent[1].count == 1
+
+
+def test_what_ends_while_it_waits_for_its_message_is_told_once_with_its_end(
+    office: Office,
+) -> None:
+    for name in "abc":
+        office.cry("dead_letter", name)
+        office.relay.turn()
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    office.over("index_gap", "x")
+    office.relay.turn()
+    office.later(minutes=5)
+    for _ in range(2):
+        office.relay.turn()
+    (told,) = [t for n in office.slack.sent for t in n.told if t.kind == "index_gap"]
+    assert told.resolved_at is not None
+
+
 # -- who is told ------------------------------------------------------------------------
 
 
@@ -274,6 +308,17 @@ def test_a_rule_that_is_switched_off_is_listed_and_not_told(
     office.relay.turn()
     assert office.slack.sent == []
     assert office.alerts() == ["disk_low"]
+    office.store.close()
+
+
+def test_a_rule_that_is_switched_off_explains_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
+    office = Office(database_url, Spool(tmp_path), disabled=frozenset({"disk_low"}))
+    office.cry("disk_low")
+    office.cry("files_waiting")
+    office.relay.turn()
+    assert events(office.slack) == [("files_waiting", Event.FIRING)]
     office.store.close()
 
 
@@ -314,6 +359,20 @@ def test_what_is_silenced_is_told_when_the_silence_ends(office: Office) -> None:
     assert events(office.slack) == [("disk_low", Event.FIRING)]
 
 
+def test_what_was_silenced_for_a_month_is_not_over_by_then(office: Office) -> None:
+    month = timedelta(days=30)
+    office.store.run(lambda tx: desk.silence(tx, "dead_letter", None, month, "", "anna"))
+    office.cry("dead_letter", "1")
+    office.relay.turn()
+    office.later(days=31)
+    office.relay.turn()
+    ((told,),) = [notice.told for notice in office.slack.sent]
+    assert (told.event, told.resolved_at) == (Event.FIRING, None)
+    office.later(days=8)
+    office.relay.turn()
+    assert office.alerts() == []
+
+
 def test_the_end_of_what_was_told_is_told_though_it_is_silenced_by_now(office: Office) -> None:
     office.cry("disk_low")
     office.relay.turn()
@@ -340,6 +399,16 @@ def test_nobody_acknowledges_so_the_next_channel_is_told_and_the_others_reminded
     office.later(minutes=5)
     office.relay.turn()
     assert events(office.pager)[-1] == ("disk_low", Event.RESOLVED)
+
+
+def test_what_no_channel_is_told_of_is_escalated_as_well(office: Office) -> None:
+    office.channels = {"pager": (office.pager, None)}
+    office.relay = office.hire()
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=16)
+    office.relay.turn()
+    assert events(office.pager) == [("disk_low", Event.ESCALATED)]
 
 
 def test_what_is_acknowledged_is_neither_escalated_nor_repeated(office: Office) -> None:
@@ -383,6 +452,49 @@ def test_a_silence_of_another_conversation_holds_nothing_back(office: Office) ->
     office.later(days=2)
     office.relay.turn()
     assert ("index_gap", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_of_another_memory_folder_holds_nothing_back(office: Office) -> None:
+    month = timedelta(days=30)
+    for folder, kind in (
+        ("/elsewhere", "disk_low"),
+        (MEMORY, "watcher_blind"),
+        (None, "damage"),
+    ):
+        office.store.run(
+            lambda tx, kind=kind, folder=folder: desk.silence(  # type: ignore[misc]
+                tx, kind, None, month, "", "anna", folder
+            )
+        )
+        office.cry(kind)
+    office.relay.turn()
+    assert events(office.slack) == [("disk_low", Event.FIRING)]
+    office.later(days=2)
+    for _ in range(2):
+        office.relay.turn()
+    assert events(office.pager) == [("disk_low", Event.ESCALATED)]
+    assert ("disk_low", Event.REMINDER) in events(office.slack)
+
+
+def test_a_silence_is_meant_for_the_folder_and_another_folder_is_named(
+    exportd: Command, database_url: str
+) -> None:
+    refused = exportd("alerts", "silence", "--kind", "dead_letter")
+    assert refused.returncode == os.EX_USAGE
+    assert "knows no memory folder" in refused.stderr
+    (exportd.memory_dir / "exports" / "junk.log").write_text("make: ***\n")
+    assert exportd("run", "--once").returncode == 0
+    there = NewAlert("disk_low", Severity.CRITICAL, "full", "x", "/elsewhere")
+    with closing(Store(database_url)) as store:
+        store.run(lambda tx: tx.alert(there))
+    assert exportd("alerts", "silence", "--kind", "dead_letter").returncode == 0
+    done = exportd("alerts", "silence", "--kind", "damage", "--everywhere")
+    assert done.returncode == 0
+    silenced = rows(database_url, "SELECT memory_dir FROM alert_silences ORDER BY silence_id")
+    assert silenced == [(str(exportd.memory_dir),), (None,)]
+    listed = exportd("alerts", "list").stdout
+    assert listed.count(", in /elsewhere") == 1
+    assert str(exportd.memory_dir) not in listed
 
 
 def test_what_was_told_before_its_rule_was_switched_off_is_not_repeated(office: Office) -> None:
@@ -531,7 +643,8 @@ def _noting(
 
 def test_what_comes_back_to_a_channel_that_may_have_told_it_says_so(office: Office) -> None:
     office.slack.answers.extend([Unclear("no answer")] * 6)
-    office.mail.answers.extend([NotNow("refused")] * 20)
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([NotNow("refused")] * 20)
     office.cry("new_conversation", "a")
     for _ in range(25):
         office.relay.turn()
@@ -551,8 +664,172 @@ def test_a_message_that_nobody_takes_is_in_the_list_alone(office: Office) -> Non
     for _ in range(20):
         office.relay.turn()
         office.later(seconds=30)
-    assert [len(paper.tried) for paper in papers] == [1, 1, 0]
+    assert [len(paper.tried) for paper in papers] == [1, 1, 1]
     assert office.alerts() == ["disk_low"]
+
+
+def test_what_two_channels_refuse_is_told_by_the_third(office: Office) -> None:
+    for paper in (office.slack, office.mail):
+        paper.answers.append(MessageRefused("too long"))
+    office.cry("new_conversation", "a")
+    for _ in range(3):
+        office.relay.turn()
+    assert events(office.pager) == [("new_conversation", Event.FIRING)]
+
+
+@pytest.mark.parametrize("how", [NotNow("busy"), MessageRefused("too long")])
+def test_where_the_next_channel_does_not_take_it_either_the_third_is_tried(
+    office: Office, how: NotSent
+) -> None:
+    office.slack.answers.extend([NotNow("busy")] * 50)
+    office.mail.answers.extend([how] * 50)
+    office.cry("new_conversation", "a")
+    for _ in range(20):
+        office.relay.turn()
+        office.later(seconds=30)
+    assert events(office.pager) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_parked_channel_keeps_what_the_others_refused(office: Office) -> None:
+    office.slack.answers.append(ChannelRefuses("invalid_auth"))
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([MessageRefused("no")] * 2)
+    office.cry("new_conversation", "a")
+    for _ in range(5):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) not in events(office.slack)
+    office.later(minutes=61)
+    for _ in range(2):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.slack)
+
+
+def test_where_all_channels_refused_the_first_whose_pause_is_over_tells_it(
+    office: Office,
+) -> None:
+    """What it is told is nothing of its own, so it would not be tried otherwise."""
+    office.channels = {"slack": (office.slack, Severity.INFO), "pager": (office.pager, None)}
+    office.relay = office.hire()
+    office.pager.answers.append(ChannelRefuses("no"))
+    office.cry("disk_low")
+    office.relay.turn()
+    office.later(minutes=16)
+    for _ in range(3):
+        office.relay.turn()
+    assert len(office.pager.tried) == 1
+    office.later(hours=2)
+    office.slack.answers.append(ChannelRefuses("no"))
+    office.cry("new_conversation", "a")
+    for _ in range(3):
+        office.relay.turn()
+    assert ("new_conversation", Event.FIRING) in events(office.pager)
+    assert list(office.relay.refusals) == ["slack"]
+
+
+def test_a_channel_that_refuses_at_every_start_is_told_once(office: Office) -> None:
+    """As by ``run --once`` every few minutes: that it refuses is not over by a start."""
+    office.slack.answers.extend([ChannelRefuses("invalid_auth")] * 4)
+    for n in range(5):
+        office.relay = office.hire()
+        office.cry("new_conversation", str(n))
+        for _ in range(4):
+            office.relay.turn()
+            office.later(minutes=2)
+    about = [event for kind, event in events(office.mail) if kind == "channel_refuses"]
+    assert about == [Event.FIRING, Event.RESOLVED]
+    assert len(office.slack.tried) >= 5
+
+
+def test_who_asks_to_come_again_in_an_hour_does_not_keep_it_from_the_others(
+    office: Office,
+) -> None:
+    office.slack.answers.append(NotNow("429", wait_s=3600))
+    office.cry("new_conversation", "a")
+    office.relay.turn()
+    office.later(minutes=2)
+    office.relay.turn()
+    assert office.mail.sent == []
+    office.later(minutes=2)
+    office.relay.turn()
+    assert events(office.mail) == [("new_conversation", Event.FIRING)]
+
+
+def test_a_parked_channel_loses_no_reminder(office: Office) -> None:
+    office.channels = {
+        "slack": (office.slack, Severity.WARNING),
+        "mail": (office.mail, Severity.CRITICAL),
+        "pager": (office.pager, None),
+    }
+    office.relay = office.hire()
+    office.cry("index_gap", "x", "one")
+    office.relay.turn()
+    office.slack.answers.extend([ChannelRefuses("no")] * 100)
+    for _ in range(3):
+        office.later(hours=25)
+        for _ in range(3):
+            office.relay.turn()
+        office.later(minutes=10)
+        office.relay.turn()
+    reminded = [event for kind, event in events(office.mail) if kind == "index_gap"]
+    assert reminded == [Event.REMINDER] * 3
+    assert office.pager.tried == []
+
+
+@pytest.mark.parametrize("how", [ChannelRefuses("no"), MessageRefused("no")])
+def test_what_goes_to_a_channel_that_had_its_turn_is_sent_before_a_run_ends(
+    office: Office, how: NotSent
+) -> None:
+    office.channels = {"slack": (office.slack, None), "mail": (office.mail, Severity.INFO)}
+    office.relay = office.hire()
+    office.mail.answers.append(how)
+    office.cry("new_conversation", "a")
+    while office.relay.turn() == BUSY_S:  # as run --once does
+        pass
+    assert ("new_conversation", Event.FIRING) in events(office.slack)
+
+
+def test_what_goes_to_a_channel_that_is_set_no_more_is_told_by_another_one(
+    office: Office,
+) -> None:
+    office.cry("disk_low")
+    office.relay.turn()
+    office.channels = {"slack": (office.slack, Severity.INFO)}
+    office.relay = office.hire()
+    office.relay.turn()
+    (alert,) = office.store.run(lambda tx: desk.list_alerts(tx, 10))
+    office.store.run(lambda tx: desk.resend(tx, [alert.alert_id]))
+    office.later(minutes=5)
+    for _ in range(2):
+        office.relay.turn()
+    assert office.relay.outbox == []
+
+
+def test_several_alerts_that_are_told_apart_after_all_say_that_they_may_be_repeats(
+    office: Office,
+) -> None:
+    office.slack.answers.extend([Unclear("no answer"), ChannelRefuses("invalid_auth")])
+    for paper in (office.mail, office.pager):
+        paper.answers.extend([ChannelRefuses("no")] * 50)
+    for name in "abc":
+        office.cry("index_gap", name, name)
+    office.relay.turn()
+    assert office.slack.tried[0].group_key == "several"
+    office.later(minutes=1)
+    office.relay.turn()
+    execute(
+        office.url,
+        "DELETE FROM alert_deliveries d USING alerts a "
+        "WHERE a.alert_id = d.alert_id AND a.conversation_id IS DISTINCT FROM 'a'",
+    )
+    execute(office.url, "DELETE FROM alert_deliveries WHERE channel <> 'slack'")
+    for name in "ad":
+        office.later(minutes=61)
+        office.cry("index_gap", name, name)
+        for _ in range(2):
+            office.relay.turn()
+    told = {n.told[0].conversation_id: n.is_repeat_possible for n in office.slack.sent}
+    assert told["a"]
+    assert not told["d"]
 
 
 def test_a_message_whose_sender_died_is_sent_again_and_says_so(office: Office) -> None:
@@ -632,12 +909,133 @@ def test_what_the_spool_could_not_tell_surely_is_told_again_and_says_so(
     assert (office.slack.sent, office.mail.sent) == ([], [])
     monkeypatch.setattr("exportd.spool_relay.monotonic", lambda: time.monotonic() + 60)
     office.relay.turn()
-    assert len(office.mail.sent) == 1  # it had not arrived
-    assert office.slack.sent == []  # it may have
+    assert [n.is_repeat_possible for n in office.mail.sent] == [False]  # it had not arrived
+    assert [n.is_repeat_possible for n in office.slack.sent] == [True]  # it may have
+    away()
+    office.relay.turn()
+    assert (len(office.slack.sent), len(office.mail.sent)) == (1, 1)
+
+
+def test_what_a_killed_process_was_telling_from_the_spool_is_told_again_and_says_so(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    (entry,) = office.spool.entries()
+    office.spool.note(entry.spool_id, "slack", SENDING, {})
+    office.slack.answers.append(NotNow("busy"))
+    office.relay.turn()
+    assert [n.is_repeat_possible for n in office.mail.sent] == [False]
     away()
     office.relay.turn()
     assert [n.is_repeat_possible for n in office.slack.sent] == [True]
-    assert len(office.mail.sent) == 1
+
+
+def test_during_an_outage_what_nobody_acknowledges_goes_to_the_next_channel(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    office.relay.turn()
+    _older(office, minutes=16)
+    for _ in range(2):
+        office.relay.turn()
+    assert events(office.pager) == [("database_unreachable", Event.ESCALATED)]
+    assert len(office.slack.sent) == 1
+    away()
+    for _ in range(2):
+        office.relay.turn()
+    assert [len(paper.sent) for paper in (office.slack, office.mail, office.pager)] == [1, 1, 1]
+
+
+def test_during_an_outage_another_channel_tells_what_the_first_ones_refuse(
+    office: Office, away: Callable[[], None]
+) -> None:
+    for paper in (office.slack, office.mail):
+        paper.answers.extend([ChannelRefuses("no")] * 50)
+    spooled(office)
+    office.relay.turn()
+    assert office.pager.sent == []
+    _older(office, minutes=4)
+    office.relay.turn()
+    assert events(office.pager) == [("database_unreachable", Event.FIRING)]
+
+
+def _older(office: Office, minutes: float) -> None:
+    (entry,) = office.spool.entries()
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    office.spool.add(replace(entry, since=since.isoformat()))
+
+
+def test_a_start_during_an_outage_tells_it_no_second_time(
+    office: Office, away: Callable[[], None]
+) -> None:
+    for _ in range(3):
+        spooled(office)
+        office.relay.turn()
+    assert len(office.slack.sent) == 1
+    away()
+    conditions = Conditions(office.store, office.spool, MEMORY)
+    conditions.see("database_unreachable", "still away, a moment ago")
+    conditions.write()
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert [event for _, event in events(office.slack)] == [Event.FIRING, Event.RESOLVED]
+
+
+def test_what_a_killed_process_spooled_is_over_after_the_next_start_where_it_is(
+    office: Office, away: Callable[[], None]
+) -> None:
+    spooled(office)
+    office.relay.turn()
+    away()
+    Conditions(office.store, office.spool, MEMORY).write()
+    for _ in range(2):
+        office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert office.alerts() == []
+    assert events(office.mail)[-1] == ("database_unreachable", Event.RESOLVED)
+
+
+def test_where_the_disk_refuses_the_spool_people_are_told_from_memory(
+    office: Office, away: Callable[[], None], tmp_path: Path
+) -> None:
+    office.spool = Spool(tmp_path / "not there")
+    office.relay = office.hire()
+    there, office.relay._store = office.store, Store("postgresql://nobody@127.0.0.1:1/nowhere")
+    conditions = spooled(office)
+    for _ in range(3):
+        office.relay.turn()
+    assert events(office.slack) == [("database_unreachable", Event.FIRING)]
+    office.relay._store = there
+    conditions.see("database_unreachable", None)
+    conditions.write()
+    for _ in range(2):
+        office.relay.turn()
+    office.later(minutes=5)
+    office.relay.turn()
+    assert events(office.slack)[1:] == [("database_unreachable", Event.RESOLVED)]
+    assert office.spool.entries() == []
+
+
+def test_a_disk_that_fills_up_while_the_spool_is_told_keeps_nobody_from_it(
+    office: Office, away: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, f"no space for {len(text)} characters", str(path))
+
+    spooled(office)
+    with monkeypatch.context() as patched:
+        patched.setattr("exportd.spool.write_file", full)
+        for _ in range(2):
+            office.relay.turn()
+    assert len(office.slack.sent) == 1
+    away()
+    office.relay.turn()
+    assert len(office.slack.sent) == 1
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_an_outage_that_was_never_told_is_told_with_its_end(

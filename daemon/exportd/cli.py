@@ -7,7 +7,7 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import structlog
@@ -70,9 +70,23 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     os.umask(0o077)  # what exportd writes is for the eyes of its user
     configure("info", "json")  # until the settings say otherwise
     overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
-    settings = load(config, overrides)
-    configure(settings.log_level, settings.log_format, settings.log_file)
-    ctx.obj = settings
+    try:
+        settings = load(config, overrides)
+    except ConfigurationError as error:
+        ctx.obj = _WrongSettings(error)
+    else:
+        configure(settings.log_level, settings.log_format, settings.log_file)
+        ctx.obj = settings
+
+
+class _WrongSettings:
+    """Told when a command looks for a setting: --help is to be had without."""
+
+    def __init__(self, error: ConfigurationError) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise self._error
 
 
 def main() -> None:

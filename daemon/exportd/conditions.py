@@ -75,6 +75,8 @@ class Conditions:
         """
         try:
             if self._is_new:
+                self._adopt()
+                self._end_left()
                 for kind in set(KINDS) - self._found.keys():
                     self._resolve(kind)
                 self._is_new = False
@@ -89,16 +91,27 @@ class Conditions:
 
     def keep(self) -> None:
         """Put what is not written into the spool: the database is known to be away."""
+        self._adopt()
         for kind, found in self._found.items():
-            if found.is_written:
-                continue
-            entry = Spooled(kind, found.body, found.since.isoformat())
-            try:
+            if not found.is_written:
+                entry = Spooled(kind, found.body, found.since.isoformat())
                 self._spool.add(entry)
-            except OSError as error:
-                log.warning("spool.failed", kind=kind, reason=error.strerror)
-                continue  # tried again at the next look
-            found.is_written, found.spool_id = True, entry.spool_id
+                found.is_written, found.spool_id = True, entry.spool_id
+
+    def _adopt(self) -> None:
+        """What an earlier process spooled, and is still so, is not told anew."""
+        if all(found.is_written for found in self._found.values()):
+            return
+        for entry in self._spool.entries():
+            found = self._found.get(entry.kind)
+            if found and not found.is_written and entry.over_at is None:
+                found.is_written, found.spool_id = True, entry.spool_id
+
+    def _end_left(self) -> None:
+        """What an earlier process spooled, and is not so now, is over."""
+        for entry in self._spool.entries():
+            if entry.kind not in self._found and entry.over_at is None:
+                self._spool.end(entry.spool_id, datetime.now(UTC).isoformat())
 
     def _write(self, kind: str, found: _Condition) -> None:
         if not found.is_written:

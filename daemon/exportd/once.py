@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from .models import Report, is_deferred
-from .relay import BUSY_S
+from .relay import BUSY_S, Relay
 from .watcher import scan
 from .workplace import Workplace
 
@@ -22,11 +22,12 @@ def run_once(place: Workplace) -> tuple[int, list[Report], str]:
 
     75 when something had to be deferred; dead letters are a fate, and 0.
     """
+    relay = place.relay(group_wait_s=0)
     place.prepare()
     reports = [place.teller.add(report) for report in _once(place)]
     text = place.teller.tell() or "Nothing to do: no file waits.\n"
     place.store.close()
-    _tell_people(place)
+    _tell_people(place, relay)
     return os.EX_TEMPFAIL if any(map(is_deferred, reports)) else os.EX_OK, reports, text
 
 
@@ -35,6 +36,7 @@ def take(place: Workplace, paths: Iterable[Path]) -> Iterator[Report]:
 
     Ends early at a stop signal, and when the database does not answer.
     """
+    relay = place.relay(group_wait_s=0)
     place.prepare()
     dropped = filter(None, map(place.pipeline.ingest, paths))
     try:
@@ -45,13 +47,12 @@ def take(place: Workplace, paths: Iterable[Path]) -> Iterator[Report]:
     finally:
         place.teller.tell()
         place.store.close()
-        _tell_people(place)
+        _tell_people(place, relay)
 
 
-def _tell_people(place: Workplace) -> None:
+def _tell_people(place: Workplace, relay: Relay) -> None:
     """Alerts go out, as far as they do so at once; the next run sends the rest."""
     deadline = time.monotonic() + TELLING_S
-    relay = place.relay(group_wait_s=0)
     while (
         relay.turn(deadline) == BUSY_S
         and time.monotonic() < deadline

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -31,7 +30,7 @@ from .alerts.notice import (
     NotSent,
     Unclear,
 )
-from .alerts.routing import QuietHours, Route
+from .alerts.routing import Policy, Route
 from .alerts.rules import RULES
 from .crash import reach
 from .errors import TransientError
@@ -46,23 +45,9 @@ _T = TypeVar("_T")
 
 LEASE = timedelta(minutes=2)
 PAUSE = timedelta(hours=1)  # of a channel that refuses
-# After so long without success an alert is told by another channel, if there is one.
-PATIENCE = timedelta(minutes=3)
 # What does not last is listed for so long.
 FORGET = timedelta(days=7)
 IDLE_S, BUSY_S = 5.0, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings of ``[alerts]`` that the relay goes by."""
-
-    group_wait: timedelta
-    repeat_interval: timedelta
-    escalate_after: timedelta
-    quiet: QuietHours | None = None
-    disabled: frozenset[str] = frozenset()
-    look_back: timedelta = timedelta(seconds=30)
 
 
 class Relay:
@@ -86,6 +71,8 @@ class Relay:
         self._place = place
         self._channels = {name: channel for name, (channel, _) in channels.items()}
         self._routes = [Route(name, least) for name, (_, least) in channels.items()]
+        # Who tells what another one cannot; who is told only what is escalated comes last.
+        self._heirs = [r.channel for r in sorted(self._routes, key=lambda r: r.least is None)]
         self._policy = policy
         self._spooled = SpoolRelay(
             spool,
@@ -94,7 +81,7 @@ class Relay:
             self._channels,
             self._routes,
             self.outcomes,
-            policy.disabled,
+            policy,
         )
         self._awake = threading.Event()
         self._has_begun = False
@@ -132,16 +119,14 @@ class Relay:
         return BUSY_S if any(is_waiting) else IDLE_S
 
     def _begin(self, outbox: Outbox) -> None:
-        """A channel may have been mended since it refused: it is tried anew."""
+        """A channel may have been mended since it refused: it is tried anew.
+
+        That it refuses is over when it takes a message, or is set no more.
+        """
         outbox.begin()
-        for channel in self._channels:
-            self._accepts(outbox, channel)
-        for channel in outbox.parked():
+        outbox.try_anew()
+        for channel in outbox.parked().keys() - self._channels.keys():
             self._accepts(outbox, channel, "it is set no more")
-        heirs = sorted(self._routes, key=lambda route: route.least is None)
-        for channel in outbox.unset(self._channels) if heirs else ():
-            outbox.release(channel, "it is set no more")
-            outbox.fail_over(channel, heirs[0].channel)
 
     # -- who is told ------------------------------------------------------------------
 
@@ -149,7 +134,7 @@ class Relay:
         """Every new alert, and every end of one, to the channels that are to tell it."""
         untold = outbox.untold()
         if untold:
-            now, firing = datetime.now(UTC), outbox.firing_kinds()
+            now, firing = datetime.now(UTC), outbox.firing_kinds() - self._policy.disabled
             silences = outbox.silences()
             held = {
                 one.alert_id
@@ -171,6 +156,9 @@ class Relay:
 
     def _look_back(self, outbox: Outbox) -> None:
         """What was told before, and is still so."""
+        for unset in outbox.unset(self._channels) if self._channels else ():
+            outbox.release(unset, "it is set no more")
+            outbox.fail_over(unset, self._others(unset, outbox.parked()))
         self.outbox = outbox.unsent()
         outbox.close_old(FORGET)
         disabled = self._policy.disabled
@@ -206,30 +194,38 @@ class Relay:
         One that does not arrive ends the turn of its channel: a server that hangs would hold
         up the other channels once for each message.
         """
-        if self._within(lambda outbox: self._is_parked(outbox, channel)):
-            return False
-        is_waiting = self._within(lambda outbox: self._compose(outbox, channel))
+        is_parked, is_waiting = self._within(lambda outbox: self._pass_on(outbox, channel))
+        if is_parked:
+            return is_waiting
+        is_waiting |= self._within(lambda outbox: self._compose(outbox, channel))
         reach("relay.composed")
         while time.monotonic() < until and (
             leased := self._within(lambda outbox: outbox.lease(channel, LEASE))
         ):
             reach("relay.leased")
-            if not self._send(channel, leased):
+            outcome = self._send(channel, leased)
+            if outcome not in ("sent", MessageRefused.__name__):
                 return True
+            is_waiting |= outcome != "sent"  # perhaps on a channel that had its turn
         return is_waiting
 
-    def _is_parked(self, outbox: Outbox, channel: str) -> bool:
-        """A channel that refuses gets nothing; what waits for it goes to another one."""
+    def _pass_on(self, outbox: Outbox, channel: str) -> tuple[bool, bool]:
+        """What a channel refuses, or does not take in time, goes to another one.
+
+        Whether it gets nothing itself, and whether something goes elsewhere.
+        """
         parked = outbox.parked()
         self.refusals = {name: reason for name, (_, reason) in parked.items()}
-        if channel not in parked or not parked[channel][0]:
-            return False
-        if other := self._other(channel, parked):
-            outbox.fail_over(channel, other)
-        return True
+        is_parked = channel in parked and parked[channel][0]
+        others = self._others(channel, parked)
+        if not others or not (is_parked or outbox.give_up_old(channel, routing.PATIENCE)):
+            return is_parked, False
+        return is_parked, outbox.fail_over(channel, others)
 
-    def _other(self, channel: str, parked: Mapping[str, object]) -> str | None:
-        return next((n for n in self._channels if n != channel and n not in parked), None)
+    def _others(self, channel: str, parked: Mapping[str, tuple[bool, str]]) -> list[str]:
+        """Who may take over from it; those that refused, and may take messages again, last."""
+        free = [n for n in self._heirs if n != channel and not (n in parked and parked[n][0])]
+        return sorted(free, key=lambda name: name in parked)
 
     def _compose(self, outbox: Outbox, channel: str) -> bool:
         quiet = self._policy.quiet
@@ -250,8 +246,8 @@ class Relay:
 
     # -- sent -------------------------------------------------------------------------
 
-    def _send(self, channel: str, leased: Leased) -> bool:
-        """One attempt, noted; if the note is lost, repeated. Whether the channel answers."""
+    def _send(self, channel: str, leased: Leased) -> str:
+        """One attempt, noted; if the note is lost, repeated. Says what came of it."""
         told, more = self._within(lambda outbox: outbox.told(leased.message_id))
         notice = Notice(
             str(leased.message_id),
@@ -277,7 +273,7 @@ class Relay:
             log.info("alert.sent", channel=channel, alerts=notice.count)
         reach("relay.noted")
         self.outcomes[channel, outcome] += 1
-        return outcome in ("sent", MessageRefused.__name__)
+        return outcome
 
     def _failed(self, channel: str, leased: Leased, error: NotSent) -> None:
         log.warning(
@@ -293,11 +289,8 @@ class Relay:
                 outbox.give_up(leased.message_id, str(error))
                 self._refuses(outbox, channel, str(error))
             elif isinstance(error, MessageRefused):
-                other = self._other(channel, outbox.parked())
-                outbox.refuse(leased.message_id, str(error), other)
-            elif leased.age > PATIENCE and (other := self._other(channel, outbox.parked())):
-                outbox.give_up(leased.message_id, str(error))
-                outbox.fail_over(channel, other)
+                outbox.refuse(leased.message_id, str(error))
+                outbox.fail_over(channel, self._others(channel, {}), leased.message_id)
             else:
                 self._again(outbox, leased, error)
 
@@ -324,10 +317,7 @@ class Relay:
         reach("relay.parked")
 
     def _accepts(
-        self,
-        outbox: Outbox,
-        channel: str,
-        why: str = "it takes messages again, or is tried anew",
+        self, outbox: Outbox, channel: str, why: str = "it takes messages again"
     ) -> None:
         if outbox.unpark(channel):
             outbox.resolve("channel_refuses", f"{self._memory_dir}/{channel}", why)

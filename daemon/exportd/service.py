@@ -158,8 +158,9 @@ class Service:
         now = time.monotonic()
         self._progress.beat("worker")
         self._lookout.look(now)
-        self._conditions.write()
-        if self._lookout.look_at_the_days(now):
+        is_day_told = self._lookout.look_at_the_days(now)
+        self._conditions.write()  # after all was looked at: what is not seen is over
+        if is_day_told:
             self._relay.wake()
         if now >= self._pinged_at + PING_EVERY_S:
             self._pinged_at = now

@@ -167,8 +167,6 @@ class MailSettings(_ChannelSettings):
             raise ValueError("has a host; expected sender and recipients as well")
         if (self.sender or names(self.recipients)) and not self.host:
             raise ValueError("has a sender or recipients and no host; expected all three")
-        if self.user and not self.password:
-            raise ValueError("has a user and no password; set it, or password_file")
         return self
 
 

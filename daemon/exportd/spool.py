@@ -1,7 +1,8 @@
 """``.exportd/spool/``: alerts while the database is away, one durable file each (DESIGN 6).
 
 A file says what is wrong since when, and on which channels that was told. When the database
-answers, the relay takes it into the outbox, and the file goes.
+answers, the relay takes it into the outbox, and the file goes. Where the disk refuses, too, the
+alert is kept in memory and told from there: after a kill, what is still wrong is found anew.
 """
 
 from __future__ import annotations
@@ -60,15 +61,17 @@ class Spool:
         self._folder = folder
         self._lock = threading.Lock()
         self._unreadable: set[str] = set()
+        self._unwritten: dict[str, Spooled] = {}
 
     def entries(self) -> list[Spooled]:
         """All of them; what is no file of ours is left alone."""
         with self._lock:
-            found = [self._read(path) for path in sorted(self._folder.glob("*.json"))]
+            paths = {*self._folder.glob("*.json"), *map(self._path, self._unwritten)}
+            found = [self._read(path) for path in sorted(paths)]
         return [entry for entry in found if entry is not None]
 
     def add(self, entry: Spooled) -> None:
-        """Keep an alert; raises ``OSError`` where the disk refuses."""
+        """Keep an alert."""
         with self._lock:
             self._write(entry)
 
@@ -101,15 +104,25 @@ class Spool:
         with self._lock:
             path = self._path(entry.spool_id)
             if self._read(path) == entry:
+                self._unwritten.pop(entry.spool_id, None)
                 path.unlink(missing_ok=True)
 
     def _path(self, spool_id: str) -> Path:
         return self._folder / f"{spool_id}.json"
 
     def _write(self, entry: Spooled) -> None:
-        write_file(self._path(entry.spool_id), json.dumps(asdict(entry), indent=1) + "\n")
+        try:
+            write_file(self._path(entry.spool_id), json.dumps(asdict(entry), indent=1) + "\n")
+        except OSError as error:
+            if entry.spool_id not in self._unwritten:
+                log.warning("spool.failed", kind=entry.kind, reason=error.strerror)
+            self._unwritten[entry.spool_id] = entry
+        else:
+            self._unwritten.pop(entry.spool_id, None)
 
     def _read(self, path: Path) -> Spooled | None:
+        if path.stem in self._unwritten:
+            return self._unwritten[path.stem]
         try:
             return _checked(path)
         except FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
@@ -12,7 +13,7 @@ import structlog
 
 from .alerts import routing
 from .alerts.notice import Channel, Event, Notice, NotNow, NotSent, Told, Unclear
-from .alerts.routing import Route
+from .alerts.routing import Policy, Route
 from .alerts.rules import RULES
 from .crash import reach
 from .spool import SENDING, SENT, Spool, Spooled
@@ -32,7 +33,7 @@ class SpoolRelay:
         channels: Mapping[str, Channel],
         routes: Sequence[Route],
         outcomes: Counter[tuple[str, str]],
-        disabled: frozenset[str] = frozenset(),
+        policy: Policy,
     ) -> None:
         self._spool = spool
         self._memory_dir = memory_dir
@@ -40,7 +41,7 @@ class SpoolRelay:
         self._channels = channels
         self._routes = routes
         self._outcomes = outcomes
-        self._disabled = disabled
+        self._policy = policy
         # Of channels that do not take messages: the failures in a row, and when to try again.
         self._failures: Counter[str] = Counter()
         self._again_at: dict[str, float] = {}
@@ -81,20 +82,42 @@ class SpoolRelay:
     def tell(self) -> None:
         """Each spooled alert, once, on each channel that it reaches."""
         for entry in self._spool.entries():
-            rule = RULES[entry.kind]
-            if entry.kind in self._disabled:
-                continue
-            for channel in routing.channels(rule, rule.severity, self._routes):
-                is_due = monotonic() >= self._again_at.get(channel, 0.0)
-                if is_due and entry.told.get(channel) not in (SENDING, SENT):
-                    self._tell_one(entry, channel)
+            if entry.kind not in self._policy.disabled:
+                self._tell_all(entry)
 
-    def _tell_one(self, entry: Spooled, channel: str) -> None:
+    def _tell_all(self, entry: Spooled) -> None:
+        rule = RULES[entry.kind]
+        sure = [channel for channel, state in entry.told.items() if state == SENT]
+        age = datetime.now(UTC) - entry.began_at
+        first = routing.channels(rule, rule.severity, self._routes)
+        for channel in routing.spool_channels(
+            rule, self._routes, sure, age, self._policy.escalate_after
+        ):
+            is_due = monotonic() >= self._again_at.get(channel, 0.0)
+            if is_due and channel not in sure:
+                is_first = channel in first or not sure
+                self._tell_one(entry, channel, Event.FIRING if is_first else Event.ESCALATED)
+
+    def _tell_one(self, entry: Spooled, channel: str, event: Event) -> None:
         rule = RULES[entry.kind]
         told = Told(
-            0, entry.kind, rule.severity, rule.title, entry.body, rule.todo, entry.began_at
+            0,
+            entry.kind,
+            rule.severity,
+            rule.title,
+            entry.body,
+            rule.todo,
+            entry.began_at,
+            event,
         )
-        notice = Notice(entry.spool_id, entry.kind, self._place, (told,))
+        before = entry.told.get(channel, "")
+        notice = Notice(
+            entry.spool_id,
+            entry.kind,
+            self._place,
+            (told,),
+            is_repeat_possible=before == SENDING,
+        )
         state = SENDING
         reference: dict[str, str] = {}
         self._spool.note(entry.spool_id, channel, state, reference)
@@ -103,10 +126,9 @@ class SpoolRelay:
             sent = self._channels[channel].send(notice)
             state, reference = SENT, dict(sent.reference)
             self._failures[channel] = 0
-        except Unclear as error:
-            log.warning("alert.not_sent", channel=channel, reason=str(error))
         except NotSent as error:
-            state = ""  # it did not arrive: tried again later
+            if not isinstance(error, Unclear):
+                state = before  # this time it did not arrive
             self._rest(channel, error)
             log.warning("alert.not_sent", channel=channel, reason=str(error))
         self._spool.note(entry.spool_id, channel, state, reference)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from .alerts.routing import QuietHours
+from .alerts.routing import Policy, QuietHours
 from .anomalies import Thresholds
 from .archive import Archive
 from .channels import connected
@@ -30,7 +30,7 @@ from .limits import Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
-from .relay import Policy, Relay
+from .relay import Relay
 from .sessions import write_down
 from .settings import Settings, hours, names
 from .spool import Spool

@@ -52,7 +52,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class SilenceRow:
-    """What nobody wants to hear of until then."""
+    """What nobody wants to hear of until then; of one memory folder, or of all."""
 
     silence_id: int
     kind: str | None
@@ -60,6 +60,7 @@ class SilenceRow:
     until: datetime
     comment: str
     created_by: str
+    memory_dir: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: moments as ISO 8601."""

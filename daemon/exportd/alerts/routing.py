@@ -20,6 +20,9 @@ from .rules import Rule
 MAX_MESSAGES = 3
 WINDOW = timedelta(seconds=240)
 
+# After so long without success an alert is told by another channel, if there is one.
+PATIENCE = timedelta(minutes=3)
+
 # Below the highest severity, the last message of a window waits for what else comes.
 _PROMPT_MESSAGES = 2
 
@@ -80,6 +83,27 @@ def channels(rule: Rule | None, severity: Severity, routes: Iterable[Route]) -> 
     if rule is not None and rule.everywhere:
         return tuple(route.channel for route in routes if route.least is not None)
     return tuple(route.channel for route in routes if route.takes(severity))
+
+
+def spool_channels(
+    rule: Rule,
+    routes: Sequence[Route],
+    told: Iterable[str],
+    age: timedelta,
+    escalate: timedelta,
+) -> tuple[str, ...]:
+    """The channels that are told of an alert so old, while nobody can acknowledge it.
+
+    One more after each ``PATIENCE`` in which nobody was ``told``; one more after each
+    ``escalate``, where it is critical.
+    """
+    first = channels(rule, rule.severity, routes)
+    rest = [route.channel for route in routes if route.channel not in first]
+    if not set(told):
+        more = age // PATIENCE
+    else:
+        more = age // escalate if rule.severity is Severity.CRITICAL else 0
+    return (*first, *rest[: max(more, 0)])  # a clock may be set back
 
 
 def next_channel(told: Iterable[str], routes: Iterable[Route]) -> str | None:
@@ -153,6 +177,18 @@ class QuietHours:
         if self.start <= self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings of ``[alerts]`` that decide who is told when."""
+
+    group_wait: timedelta
+    repeat_interval: timedelta
+    escalate_after: timedelta
+    quiet: QuietHours | None = None
+    disabled: frozenset[str] = frozenset()
+    look_back: timedelta = timedelta(seconds=30)
 
 
 def worst(severities: Iterable[Severity]) -> Severity:

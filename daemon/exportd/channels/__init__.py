@@ -5,9 +5,8 @@ Each is a module with a class that sends a notice (``alerts.notice.Channel``) an
 
 from __future__ import annotations
 
-from pydantic import SecretStr
-
 from ..alerts.notice import Channel
+from ..errors import ConfigurationError
 from ..models import Severity
 from ..settings import MailSettings, Settings, SlackSettings, WebhookSettings, names
 
@@ -16,16 +15,26 @@ def connected(settings: Settings) -> dict[str, tuple[Channel, Severity | None]]:
     """The channels that are set, each with the least severity that it is told of, in order.
 
     A module is loaded where its channel is set: slack_sdk alone takes a tenth of a second.
+    Raises ``ConfigurationError`` where a mail user lacks the password; only who sends needs it,
+    since the credentials of a service are for nobody else to read.
     """
-    found: dict[str, tuple[Channel, Severity | None]] = {}
+    make = {
+        "slack": lambda: _slack(settings.slack),
+        "mail": lambda: _mail(settings.mail),
+        "webhook": lambda: _webhook(settings.webhook),
+    }
+    return {name: (make[name](), least) for name, least in chosen(settings).items()}
+
+
+def chosen(settings: Settings) -> dict[str, Severity | None]:
+    """The same channels, none of them connected: whoever sends nothing needs no secret."""
     slack, mail, webhook = settings.slack, settings.mail, settings.webhook
-    if slack.token or slack.webhook_url:
-        found["slack"] = _slack(slack), slack.least
-    if mail.host:
-        found["mail"] = _mail(mail), mail.least
-    if webhook.url:
-        found["webhook"] = _webhook(webhook, webhook.url), webhook.least
-    return found
+    found = {
+        "slack": (slack.token or slack.webhook_url, slack.least),
+        "mail": (mail.host, mail.least),
+        "webhook": (webhook.url, webhook.least),
+    }
+    return {name: least for name, (is_set, least) in found.items() if is_set}
 
 
 def _slack(slack: SlackSettings) -> Channel:
@@ -40,6 +49,11 @@ def _slack(slack: SlackSettings) -> Channel:
 def _mail(mail: MailSettings) -> Channel:
     from .email import Mail  # noqa: PLC0415
 
+    if mail.user and not mail.password:
+        raise ConfigurationError(
+            "[mail] has a user and no password; set password or password_file, or give the "
+            "credential mail_password"
+        )
     return Mail(
         mail.host,
         mail.port,
@@ -52,8 +66,9 @@ def _mail(mail: MailSettings) -> Channel:
     )
 
 
-def _webhook(webhook: WebhookSettings, url: SecretStr) -> Channel:
+def _webhook(webhook: WebhookSettings) -> Channel:
     from .webhook import Webhook  # noqa: PLC0415
 
+    url = webhook.url.get_secret_value() if webhook.url else ""
     token = webhook.token.get_secret_value() if webhook.token else None
-    return Webhook(url.get_secret_value(), token=token)
+    return Webhook(url, token=token)

@@ -70,7 +70,7 @@ def list_(settings: Settings, *, everything: bool, limit: int, as_json: bool) ->
             }
         )
     else:
-        click.echo(render.table(alerts, silences), nl=False)
+        click.echo(render.table(alerts, silences, _here(settings)), nl=False)
     return 0
 
 
@@ -86,7 +86,7 @@ def show(settings: Settings, *, alert_id: int, as_json: bool) -> int:
     if as_json:
         _print({**alert.as_dict(), "deliveries": [one.as_dict() for one in told]})
     else:
-        click.echo(render.one(alert, told), nl=False)
+        click.echo(render.one(alert, told, _here(settings)), nl=False)
     return 0
 
 
@@ -132,6 +132,7 @@ def resend(settings: Settings, *, alert_ids: tuple[int, ...]) -> int:
 @click.option("--conversation", help="Alerts of this conversation.")
 @click.option("--for", "duration", default="1d", show_default=True, help="30m, 12h, 7d.")
 @click.option("--comment", default="", help="Why, for whoever wonders.")
+@click.option("--everywhere", is_flag=True, help="In every memory folder of the database.")
 @click.option("--end", type=_id, metavar="SILENCE", help="End this silence instead.")
 @click.pass_obj
 def silence(
@@ -141,6 +142,7 @@ def silence(
     conversation: str | None,
     duration: str,
     comment: str,
+    everywhere: bool,
     end: int | None,
 ) -> int:
     """Hear nothing of a kind or a conversation for a while; it is still listed."""
@@ -154,8 +156,9 @@ def silence(
             raise click.UsageError("expected --kind, --conversation or --end")
         about = named(store, conversation) if conversation is not None else None
         length, said = _duration(duration), printable(escape(comment))
+        where = None if everywhere else _known_folder(store, settings)
         silence_id, until = store.run(
-            lambda tx: desk.silence(tx, kind, about, length, said, _who())
+            lambda tx: desk.silence(tx, kind, about, length, said, _who(), where)
         )
     click.echo(f"silence {silence_id} holds until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
     return 0
@@ -209,6 +212,22 @@ def _store(settings: Settings) -> Iterator[Store]:
         closing(Store(found.url)) as store,
     ):
         yield store
+
+
+def _here(settings: Settings) -> str:
+    """The memory folder, as the database calls it."""
+    return escape(str(settings.memory_dir.absolute()))
+
+
+def _known_folder(store: Store, settings: Settings) -> str:
+    """A silence of a folder that nobody works in would hold back nothing."""
+    here = _here(settings)
+    if not store.run(lambda tx: desk.is_known_folder(tx, here)):
+        raise RefusedRequest(
+            f"the database knows no memory folder {printable(here)}; set memory_dir as the "
+            "daemon has it, or use --everywhere"
+        )
+    return here
 
 
 def _known(store: Store, alert_ids: Sequence[int]) -> list[Alert]:

@@ -7,26 +7,31 @@ from datetime import UTC, datetime
 
 from ..alerts.listed import Alert, Delivery, SilenceRow
 from ..alerts.rules import RULES
+from ..formats.text import printable
 from .wording import some
 
 SIGNS = {"critical": "🔴", "warning": "🟠", "info": "🔵"}
 
 
-def table(alerts: Sequence[Alert], silences: Sequence[SilenceRow]) -> str:
-    """An entry of two or three lines each; what is silenced at the end."""
-    lines = [line for alert in alerts for line in (*_entry(alert), "")]
+def table(alerts: Sequence[Alert], silences: Sequence[SilenceRow], here: str) -> str:
+    """An entry of two or three lines each; what is silenced at the end.
+
+    ``here`` is the memory folder of which that is not said.
+    """
+    lines = [line for alert in alerts for line in (*_entry(alert, here), "")]
     if not alerts:
         lines = ["No alert.", ""]
     for one in silences:
         what = " of ".join(filter(None, (one.kind or "everything", one.conversation_id)))
         why = f" ({one.comment})" if one.comment else ""
-        lines.append(f"silence {one.silence_id}: {what} until {_moment(one.until)}{why}")
+        until = f"{_moment(one.until)}{_where(one.memory_dir, here)}"
+        lines.append(f"silence {one.silence_id}: {what} until {until}{why}")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def one(alert: Alert, told: Sequence[Delivery]) -> str:
+def one(alert: Alert, told: Sequence[Delivery], here: str) -> str:
     """All that is known of an alert."""
-    lines = [*_entry(alert)]
+    lines = [*_entry(alert, here)]
     rule = RULES.get(alert.kind)
     if rule and rule.todo:
         lines.append(f"    What to do: {rule.todo}")
@@ -42,15 +47,20 @@ def one(alert: Alert, told: Sequence[Delivery]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _entry(alert: Alert) -> Iterator[str]:
+def _entry(alert: Alert, here: str) -> Iterator[str]:
     rule = RULES.get(alert.kind)
     about = f" · {alert.conversation_id}" if alert.conversation_id else ""
     title = rule.title if rule else alert.kind.replace("_", " ")
     sign = "✅" if alert.state == "resolved" else SIGNS[alert.severity]
     yield f"{alert.alert_id:>5} {sign} {title}{about}"
+    since = f"{_moment(alert.created_at)}{_where(alert.memory_dir, here)}"
     times = f", seen {alert.occurrences} times" if alert.occurrences > 1 else ""
-    yield f"      {alert.severity}, {_state(alert)}, since {_moment(alert.created_at)}{times}"
+    yield f"      {alert.severity}, {_state(alert)}, since {since}{times}"
     yield from (f"      {line}" for line in alert.body.splitlines())
+
+
+def _where(memory_dir: str | None, here: str) -> str:
+    return f", in {printable(memory_dir)}" if memory_dir not in (None, here) else ""
 
 
 def _state(alert: Alert) -> str:

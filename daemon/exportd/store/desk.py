@@ -57,8 +57,12 @@ def silence(
     duration: timedelta,
     comment: str,
     who: str,
+    memory_dir: str | None = None,
 ) -> tuple[int, datetime]:
-    """No word of a kind, of a conversation, or of both, for so long; its id and its end."""
+    """No word of a kind, of a conversation, or of both, for so long; its id and its end.
+
+    Of the alerts of a memory folder, or of all.
+    """
     silence_id, until = tx.rows(
         "add_silence",
         kind=kind,
@@ -66,8 +70,14 @@ def silence(
         duration=duration,
         comment=comment,
         who=who,
+        memory_dir=memory_dir,
     )[0]
     return silence_id, until
+
+
+def is_known_folder(tx: Transaction, memory_dir: str) -> bool:
+    """Whether the database has anything of this memory folder."""
+    return bool(tx.rows("is_known_folder", memory_dir=memory_dir)[0][0])
 
 
 def silences(tx: Transaction) -> list[SilenceRow]:

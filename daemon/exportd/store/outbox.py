@@ -48,7 +48,6 @@ class Leased:
     group_key: str
     attempts: int
     unclear_attempts: int
-    age: timedelta
     thread: Mapping[str, str] | None
 
 
@@ -93,7 +92,7 @@ class Outbox:
         return {kind for (kind,) in self._tx.rows("firing_kinds", **self._where)}
 
     def silences(self) -> list[Silence]:
-        rows = self._tx.rows("silences")
+        rows = self._tx.rows("silences", **self._where)
         return [Silence(until, kind, conversation) for kind, conversation, until in rows]
 
     def hold(self, alert_ids: Sequence[int]) -> None:
@@ -195,6 +194,7 @@ class Outbox:
             channel=channel,
             group_key=draft.group_key,
             root_id=self._root(channel, draft),
+            delivery_ids=list(draft.delivery_ids),
             **self._where,
         )
         self._tx.execute(
@@ -245,15 +245,35 @@ class Outbox:
         """What it should have told waits again, for another message or channel."""
         self._tx.execute("message_given_up", message_id=message_id, error=error)
 
-    def refuse(self, message_id: UUID, error: str, other: str | None) -> None:
-        """The channel will not take it; another one tells it, or the list of alerts alone."""
-        self._tx.execute("message_refused", message_id=message_id, error=error)
-        if other is not None:
-            self._tx.execute("tell_elsewhere", message_id=message_id, to=other)
+    def give_up_old(self, channel: str, patience: timedelta) -> bool:
+        """What was tried for so long in vain waits as alerts again; whether there is any."""
+        rows = self._tx.rows(
+            "overdue_messages", channel=channel, patience=patience, **self._where
+        )
+        for message_id, error in rows:
+            self.give_up(message_id, error)
+        return bool(rows)
 
-    def fail_over(self, channel: str, to: str) -> None:
-        """What waits on one channel is told on another one."""
-        self._tx.execute("fail_over", channel=channel, to=to, **self._where)
+    def refuse(self, message_id: UUID, error: str) -> None:
+        """The channel will not take it, now or later."""
+        self._tx.execute("message_refused", message_id=message_id, error=error)
+
+    def fail_over(
+        self, channel: str, others: Sequence[str], message_id: UUID | None = None
+    ) -> bool:
+        """What waits on a channel, or what it refused of a message, is told on another one.
+
+        The first of ``others`` that was tried least; what all of them refused stays. Whether
+        something goes there.
+        """
+        moved = self._tx.execute(
+            "fail_over",
+            channel=channel,
+            others=list(others),
+            message_id=message_id,
+            **self._where,
+        )
+        return moved > 0
 
     def park(self, channel: str, pause: timedelta, reason: str) -> None:
         """Send nothing there for so long; messages under way wait as alerts again."""
@@ -271,6 +291,10 @@ class Outbox:
         """What is none of these channels, and still has something waiting for it."""
         rows = self._tx.rows("unset_channels", channels=list(channels), **self._where)
         return [channel for (channel,) in rows]
+
+    def try_anew(self) -> None:
+        """The pause of every channel that refused is over."""
+        self._tx.execute("try_channels_anew", **self._where)
 
     def unpark(self, channel: str) -> bool:
         """It accepts messages; whether it did not before."""

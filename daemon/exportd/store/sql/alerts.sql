@@ -51,28 +51,35 @@ FOR UPDATE SKIP LOCKED;
 SELECT DISTINCT kind FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s;
 
 -- silences --
-SELECT kind, conversation_id, until FROM alert_silences WHERE until > CURRENT_TIMESTAMP;
+SELECT kind, conversation_id, until FROM alert_silences
+WHERE until > CURRENT_TIMESTAMP AND (memory_dir IS NULL OR memory_dir = %(memory_dir)s);
 
 -- deliver --
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT * FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[], %(events)s::text[]);
 
 -- deliver_resolved --
--- Where it was told that an alert fires, it is told that it is over.
+-- Where it was told that an alert fires, it is told that it is over. Where it waits to be told,
+-- it is told with its end.
 INSERT INTO alert_deliveries (alert_id, channel, event)
 SELECT DISTINCT d.alert_id, d.channel, 'resolved' FROM alert_deliveries d
 WHERE d.alert_id = ANY(%(alert_ids)s) AND d.event IN ('firing', 'escalated')
-  AND d.state NOT IN ('told_elsewhere', 'refused');
+  AND d.state = 'sent';
 
 -- routed --
 UPDATE alerts SET untold = NULL, tell_at = NULL WHERE alert_id = ANY(%(alert_ids)s);
 
 -- close_events --
--- What does not last is not for ever in the list of what is wrong.
+-- What does not last is not for ever in the list of what is wrong; what was held back for long is
+-- told first.
 UPDATE alerts
 SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = 'told long ago'
 WHERE state <> 'resolved' AND untold IS NULL AND memory_dir = %(memory_dir)s
-  AND kind <> ALL(%(lasting)s) AND created_at < CURRENT_TIMESTAMP - %(interval)s::interval;
+  AND kind <> ALL(%(lasting)s) AND created_at < CURRENT_TIMESTAMP - %(interval)s::interval
+  AND NOT EXISTS (SELECT FROM alert_deliveries d
+                  WHERE d.alert_id = alerts.alert_id
+                    AND (d.state IN ('waiting', 'assigned')
+                         OR d.created_at > CURRENT_TIMESTAMP - %(interval)s::interval));
 
 -- end_leases --
 -- The process that had them is gone: one daemon at a time has a memory folder.
@@ -93,6 +100,7 @@ WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
   AND a.kind = ANY(%(lasting)s) AND a.kind <> ALL(%(disabled)s)
   AND NOT EXISTS (SELECT FROM alert_silences s
                   WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.memory_dir IS NULL OR s.memory_dir = a.memory_dir)
                     AND (s.kind IS NULL OR s.kind = a.kind)
                     AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
   AND d.event IN ('firing', 'escalated') AND d.state = 'sent'
@@ -101,17 +109,20 @@ WHERE a.state = 'firing' AND a.untold IS NULL AND a.memory_dir = %(memory_dir)s
                     AND l.created_at > CURRENT_TIMESTAMP - %(interval)s::interval);
 
 -- to_escalate --
-SELECT a.alert_id, array_agg(d.channel)
+-- Such as nobody was told of, too.
+SELECT a.alert_id, array_remove(array_agg(d.channel), NULL)
 FROM alerts a
-JOIN alert_deliveries d USING (alert_id)
+LEFT JOIN alert_deliveries d USING (alert_id)
 WHERE a.state = 'firing' AND a.severity = 'critical' AND a.untold IS NULL
   AND a.memory_dir = %(memory_dir)s AND a.kind <> ALL(%(disabled)s)
   AND NOT EXISTS (SELECT FROM alert_silences s
                   WHERE s.until > CURRENT_TIMESTAMP
+                    AND (s.memory_dir IS NULL OR s.memory_dir = a.memory_dir)
                     AND (s.kind IS NULL OR s.kind = a.kind)
                     AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id))
 GROUP BY a.alert_id
-HAVING max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated'))
+HAVING coalesce(max(d.created_at) FILTER (WHERE d.event IN ('firing', 'escalated')),
+                a.created_at)
        < CURRENT_TIMESTAMP - %(interval)s::interval;
 
 -- waiting_deliveries --
@@ -135,6 +146,7 @@ SELECT d.delivery_id, a.severity, a.kind, a.conversation_id,
        (SELECT coalesce(m.root_id, m.message_id) FROM alert_deliveries f
         JOIN alert_messages m USING (message_id)
         WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.delivery_id < d.delivery_id
+          AND m.state <> 'given_up'
         ORDER BY f.delivery_id LIMIT 1)
 FROM alert_deliveries d
 JOIN alerts a USING (alert_id)
@@ -155,17 +167,18 @@ ORDER BY m.created_at DESC
 LIMIT 1;
 
 -- add_message --
--- One of the same group that was given up may have arrived: this one may be a repeat.
+-- One that was given up may have told something of it here: this one may be a repeat.
 INSERT INTO alert_messages (message_id, memory_dir, channel, group_key, root_id, unclear_attempts)
 SELECT %(message_id)s, %(memory_dir)s, %(channel)s, %(group_key)s, %(root_id)s,
-       (EXISTS (SELECT FROM alert_messages g
-                WHERE g.memory_dir = %(memory_dir)s AND g.channel = %(channel)s
+       (EXISTS (SELECT FROM alert_deliveries d
+                JOIN alert_deliveries b USING (alert_id, channel, event)
+                JOIN alert_messages g ON g.message_id = b.message_id
+                WHERE d.delivery_id = ANY(%(delivery_ids)s)
                   AND g.state = 'given_up' AND g.unclear_attempts > 0
-                  AND %(group_key)s IN (g.group_key, 'several')
-                  AND NOT EXISTS (SELECT FROM alert_messages s
-                                  WHERE s.memory_dir = g.memory_dir AND s.channel = g.channel
-                                    AND s.group_key IN (g.group_key, 'several')
-                                    AND s.state = 'sent' AND s.created_at > g.created_at)))::int;
+                  AND NOT EXISTS (SELECT FROM alert_deliveries s
+                                  WHERE s.alert_id = b.alert_id AND s.channel = b.channel
+                                    AND s.event = b.event AND s.state = 'sent'
+                                    AND s.delivery_id > b.delivery_id)))::int;
 
 -- assign_deliveries --
 UPDATE alert_deliveries SET state = 'assigned', message_id = %(message_id)s
@@ -190,20 +203,22 @@ SET state = 'sending', attempts = m.attempts + 1,
 FROM due
 WHERE m.message_id = due.message_id
 RETURNING m.message_id, m.group_key, m.attempts, m.unclear_attempts,
-          CURRENT_TIMESTAMP - m.created_at,
           (SELECT r.reference FROM alert_messages r WHERE r.message_id = m.root_id);
 
 -- message_alerts --
+-- Each alert once, with the newest that is to be told of it.
 SELECT a.alert_id, a.kind, a.severity, a.body, a.created_at, d.event, a.conversation_id,
        a.resolution, a.resolved_at, a.occurrences, a.fingerprint
-FROM alert_deliveries d
+FROM (SELECT DISTINCT ON (alert_id) alert_id, delivery_id, event
+      FROM alert_deliveries
+      WHERE message_id = %(message_id)s
+      ORDER BY alert_id, event = 'resolved' DESC, delivery_id DESC) d
 JOIN alerts a USING (alert_id)
-WHERE d.message_id = %(message_id)s
 ORDER BY CASE a.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, d.delivery_id
 LIMIT %(most)s;
 
 -- message_kinds --
-SELECT a.kind, count(*)
+SELECT a.kind, count(DISTINCT a.alert_id)
 FROM alert_deliveries d
 JOIN alerts a USING (alert_id)
 WHERE d.message_id = %(message_id)s
@@ -211,7 +226,8 @@ GROUP BY a.kind;
 
 -- message_sent --
 WITH delivered AS (
-    UPDATE alert_deliveries SET state = 'sent' WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'sent'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'sent', sent_at = CURRENT_TIMESTAMP, reference = %(reference)s::jsonb, error = NULL,
@@ -225,10 +241,11 @@ SET state = 'waiting', due_at = CURRENT_TIMESTAMP + %(wait)s::interval, error = 
 WHERE message_id = %(message_id)s;
 
 -- message_given_up --
--- Its deliveries wait again, for this channel or another.
+-- Its deliveries wait again, for this channel or another; they keep which message may have told
+-- them.
 WITH released AS (
-    UPDATE alert_deliveries SET state = 'waiting', message_id = NULL
-    WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'waiting'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
@@ -237,11 +254,18 @@ WHERE message_id = %(message_id)s;
 -- message_refused --
 -- This channel will not take it: what it should have told is told elsewhere, or listed alone.
 WITH released AS (
-    UPDATE alert_deliveries SET state = 'refused' WHERE message_id = %(message_id)s
+    UPDATE alert_deliveries SET state = 'refused'
+    WHERE message_id = %(message_id)s AND state = 'assigned'
 )
 UPDATE alert_messages
 SET state = 'given_up', error = %(error)s, lease_until = NULL
 WHERE message_id = %(message_id)s;
+
+-- overdue_messages --
+SELECT message_id, error FROM alert_messages
+WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s AND state = 'waiting'
+  AND attempts > 0 AND created_at < CURRENT_TIMESTAMP - %(patience)s::interval
+FOR UPDATE SKIP LOCKED;
 
 -- unfinished_messages --
 SELECT message_id FROM alert_messages
@@ -258,34 +282,52 @@ WHERE d.state IN ('waiting', 'assigned') AND a.memory_dir = %(memory_dir)s
   AND d.channel <> ALL(%(channels)s);
 
 -- fail_over --
--- What one channel cannot tell another one does, unless it does so already, or refused it.
+-- What one channel cannot tell another one does: of those that did not refuse it, the one that
+-- was tried least, unless one tells it already. With a message, what that channel refused of it.
+-- A reminder of another day is not the same.
 WITH left_here AS (
-    UPDATE alert_deliveries d SET state = 'told_elsewhere'
-    FROM alerts a
-    WHERE d.alert_id = a.alert_id AND a.memory_dir = %(memory_dir)s
-      AND d.channel = %(channel)s AND d.state = 'waiting'
-    RETURNING d.alert_id, d.event
+    SELECT d.delivery_id, d.alert_id, d.event,
+           CASE d.event WHEN 'reminder' THEN d.created_at - interval '1 hour'
+                        ELSE '-infinity' END AS since
+    FROM alert_deliveries d
+    JOIN alerts a USING (alert_id)
+    WHERE a.memory_dir = %(memory_dir)s AND d.channel = %(channel)s
+      AND CASE WHEN %(message_id)s::uuid IS NULL THEN d.state = 'waiting'
+               ELSE d.message_id = %(message_id)s::uuid AND d.state = 'refused' END
+    FOR UPDATE OF d
+), tried AS (
+    SELECT l.delivery_id, o.channel, count(*) AS tries, bool_or(o.state = 'refused') AS is_refused,
+           bool_or(o.state IN ('waiting', 'assigned', 'sent')) AS is_told
+    FROM left_here l
+    JOIN alert_deliveries o ON o.alert_id = l.alert_id AND o.event = l.event
+                           AND o.channel <> %(channel)s AND o.created_at > l.since
+    GROUP BY l.delivery_id, o.channel
+), told AS (
+    SELECT delivery_id FROM tried WHERE is_told
+), heirs AS (
+    SELECT DISTINCT ON (l.delivery_id) l.delivery_id, l.alert_id, l.event, o.channel
+    FROM left_here l
+    CROSS JOIN unnest(%(others)s::text[]) WITH ORDINALITY AS o (channel, place)
+    LEFT JOIN tried t ON t.delivery_id = l.delivery_id AND t.channel = o.channel
+    WHERE l.delivery_id NOT IN (SELECT delivery_id FROM told) AND t.is_refused IS NOT TRUE
+    ORDER BY l.delivery_id, coalesce(t.tries, 0), o.place
+), gone AS (
+    UPDATE alert_deliveries SET state = 'told_elsewhere'
+    WHERE state = 'waiting' AND delivery_id IN (SELECT delivery_id FROM told
+                                                UNION SELECT delivery_id FROM heirs)
+      AND channel = %(channel)s
 )
 INSERT INTO alert_deliveries (alert_id, channel, event)
-SELECT DISTINCT l.alert_id, %(to)s, l.event FROM left_here l
-WHERE NOT EXISTS (SELECT FROM alert_deliveries o
-                  WHERE o.alert_id = l.alert_id AND o.channel = %(to)s
-                    AND o.event = l.event AND o.state <> 'told_elsewhere');
-
--- tell_elsewhere --
--- The same for what was refused with one message.
-INSERT INTO alert_deliveries (alert_id, channel, event)
-SELECT DISTINCT d.alert_id, %(to)s, d.event FROM alert_deliveries d
-WHERE d.message_id = %(message_id)s
-  AND NOT EXISTS (SELECT FROM alert_deliveries o
-                  WHERE o.alert_id = d.alert_id AND o.channel = %(to)s
-                    AND o.event = d.event AND o.state <> 'told_elsewhere');
+SELECT DISTINCT alert_id, channel, event FROM heirs;
 
 -- park_channel --
 INSERT INTO alert_channels (memory_dir, channel, parked_until, reason)
 VALUES (%(memory_dir)s, %(channel)s, CURRENT_TIMESTAMP + %(pause)s::interval, %(reason)s)
 ON CONFLICT (memory_dir, channel)
 DO UPDATE SET parked_until = EXCLUDED.parked_until, reason = EXCLUDED.reason;
+
+-- try_channels_anew --
+UPDATE alert_channels SET parked_until = CURRENT_TIMESTAMP WHERE memory_dir = %(memory_dir)s;
 
 -- unpark_channel --
 DELETE FROM alert_channels WHERE memory_dir = %(memory_dir)s AND channel = %(channel)s;
@@ -343,12 +385,17 @@ WHERE d.alert_id = ANY(%(alert_ids)s)
 RETURNING alert_id, channel;
 
 -- add_silence --
-INSERT INTO alert_silences (kind, conversation_id, until, comment, created_by)
-VALUES (%(kind)s, %(conversation_id)s, CURRENT_TIMESTAMP + %(duration)s::interval, %(comment)s, %(who)s)
+INSERT INTO alert_silences (kind, conversation_id, until, comment, created_by, memory_dir)
+VALUES (%(kind)s, %(conversation_id)s, CURRENT_TIMESTAMP + %(duration)s::interval, %(comment)s, %(who)s,
+        %(memory_dir)s)
 RETURNING silence_id, until;
 
+-- is_known_folder --
+SELECT EXISTS (SELECT FROM alerts WHERE memory_dir = %(memory_dir)s)
+    OR EXISTS (SELECT FROM drops WHERE memory_dir = %(memory_dir)s);
+
 -- list_silences --
-SELECT silence_id, kind, conversation_id, until, comment, created_by
+SELECT silence_id, kind, conversation_id, until, comment, created_by, memory_dir
 FROM alert_silences WHERE until > CURRENT_TIMESTAMP ORDER BY silence_id;
 
 -- end_silence --

@@ -1,0 +1,1 @@
+ALTER TABLE alert_silences DROP COLUMN memory_dir;
