@@ -19,6 +19,7 @@ ALL = [
     "0003.application-role",
     "0004.outbox",
     "0005.silences",
+    "0006.members",
 ]
 
 TABLES = {

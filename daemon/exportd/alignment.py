@@ -8,8 +8,12 @@ anchors, then what lies between two anchors (DESIGN 4).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import accumulate
 from math import inf
 
 from .fingerprint import compact, continues, equal_places, forget_texts, is_anchor, matching
@@ -35,6 +39,8 @@ _SAME_TEXT_GROWN = 6.0
 _SAME_PLACE = 2.0
 _LEFT_OUT = 1.0
 
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+
 _Pairs = list[tuple[int, int]]  # (index among the known, index among the incoming)
 
 
@@ -48,6 +54,8 @@ def align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
 
 
 def _align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+    if all(place.source_id is not None for place in (*known, *incoming)):
+        return _by_id(known, incoming)
     if all(place.source_index is not None for place in (*known, *incoming)):
         return _by_index(known, incoming)
     pairs = _pairs(known, incoming)
@@ -55,6 +63,69 @@ def _align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
         steps=tuple(_steps(known, incoming, {i: k for k, i in pairs})),
         order=tuple(_order(len(known), len(incoming), pairs)),
     )
+
+
+def _by_id(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+    """Native ids are messages; other content under one is another rendering of it."""
+    at = {place.source_id: number for number, place in enumerate(known)}
+    pairs = {i: at[p.source_id] for i, p in enumerate(incoming) if p.source_id in at}
+    return Plan(
+        steps=tuple(_steps(known, incoming, pairs)),
+        order=tuple(_order_by_time(known, incoming, pairs)),
+    )
+
+
+def _order_by_time(
+    known: Sequence[Place], incoming: Sequence[Place], pairs: Mapping[int, int]
+) -> Iterator[int]:
+    """Stored messages keep their order, and new ones the one among themselves.
+
+    Where both sides have something of their own between two shared messages (a branch, a
+    session file that was begun anew) it lies by time, so that it lies the same whichever
+    came first. A shared message that stands elsewhere in the export counts for no order.
+    """
+    k = i = 0
+    for paired_i, paired_k in [*_rising(pairs), (len(incoming), len(known))]:
+        own = [n for n in range(i, paired_i) if n not in pairs]
+        yield from _by_time(known, incoming, range(k, paired_k), own)
+        if paired_k < len(known):
+            yield paired_k
+        k, i = paired_k + 1, paired_i + 1
+
+
+def _by_time(
+    known: Sequence[Place], incoming: Sequence[Place], ks: Sequence[int], ins: Sequence[int]
+) -> Iterator[int]:
+    stored = _timed([(known[k], k) for k in ks])
+    new = _timed([(incoming[i], -1 - i) for i in ins])
+    yield from (number for *_, number in merge(stored, new))
+
+
+def _timed(run: Sequence[tuple[Place, int]]) -> list[tuple[datetime, str, int]]:
+    """A run with its times, which do not fall: one without a time is as old as the last."""
+    times = accumulate((place.occurred_at or _NO_TIME for place, _ in run), max)
+    return [
+        (time, place.source_id or "", number)
+        for time, (place, number) in zip(times, run, strict=True)
+    ]
+
+
+def _rising(pairs: Mapping[int, int]) -> list[tuple[int, int]]:
+    """The most pairs, by incoming index, whose stored indices rise as well."""
+    ends: list[int] = []  # the least stored index that a run of each length ends with
+    last: list[int] = []
+    before: dict[int, int | None] = {}
+    for i, k in sorted(pairs.items()):
+        length = bisect_left(ends, k)
+        ends[length : length + 1] = [k]
+        last[length : length + 1] = [i]
+        before[i] = last[length - 1] if length else None
+    found = []
+    at = last[-1] if last else None
+    while at is not None:
+        found.append((at, pairs[at]))
+        at = before[at]
+    return found[::-1]
 
 
 def _by_index(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:

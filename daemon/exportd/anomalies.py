@@ -3,8 +3,6 @@
 Pure: from a transcript and the decision about it. Each anomaly becomes a row; those
 of severity warning and above also become alerts. They tell what was odd when an export
 arrived; what is missing in the end is told by ``risk``.
-
-A dangling parent id is not looked for: no format has parent ids yet.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from . import taken
-from .formats.text import count_escaped
+from .formats.text import count_escaped, printable
 from .identity import ExportFact
 from .models import Anomaly, Outcome, Plan, Severity, Transcript
 from .placement import Placement, SegmentFact
@@ -41,8 +39,8 @@ class Finding:
     """What the rules look at: one export and what was decided about it.
 
     ``reason`` says why it is this conversation; ``known_indices`` are the native indices
-    stored before, of a segment that has any. ``before`` and ``behind`` are the neighbours
-    of a new segment in a known conversation.
+    stored before, of a segment that has any, ``known_ids`` its native ids. ``before`` and
+    ``behind`` are the neighbours of a new segment in a known conversation.
     """
 
     name: str
@@ -55,6 +53,7 @@ class Finding:
     reason: str
     conversation_is_new: bool
     elapsed_s: float
+    known_ids: frozenset[str] = frozenset()
     before: SegmentFact | None = None
     behind: SegmentFact | None = None
     thresholds: Thresholds = Thresholds()
@@ -70,7 +69,16 @@ class Finding:
 
 def find(of: Finding) -> list[Anomaly]:
     """All anomalies of one ingested export, worst last."""
-    rules = (_conversation, _divergence, _segment, _time_gaps, _indices, _reading, _ingest)
+    rules = (
+        _conversation,
+        _divergence,
+        _segment,
+        _time_gaps,
+        _indices,
+        _parents,
+        _reading,
+        _ingest,
+    )
     found = [anomaly for rule in rules for anomaly in rule(of)]
     return sorted(found, key=lambda anomaly: list(Severity).index(anomaly.severity))
 
@@ -203,6 +211,22 @@ def _indices(of: Finding) -> Iterator[Anomaly]:
         )
 
 
+def _parents(of: Finding) -> Iterator[Anomaly]:
+    """What a message followed, by its own id, and no export has."""
+    messages = of.transcript.messages
+    known = of.known_ids | {m.source_id for m in messages}
+    missing = {m.parent_id: m for m in reversed(messages) if m.parent_id not in known}
+    for parent_id in sorted(missing.keys() - {None}, key=str):
+        yield Anomaly(
+            "dangling_parent",
+            Severity.WARNING,
+            f"{of.name} shows a message of {of.conversation_id} that followed another one, "
+            f"{printable(str(parent_id))}, which is in no export so far: what was said "
+            "before it is missing, extent unknown",
+            {"parent_id": parent_id},
+        )
+
+
 def _reading(of: Finding) -> Iterator[Anomaly]:
     escaped = sum(count_escaped(message.text) for message in of.transcript.messages)
     if escaped:
@@ -216,6 +240,16 @@ def _reading(of: Finding) -> Iterator[Anomaly]:
     for flag in of.transcript.flags:
         severity = Severity.WARNING if flag == "truncated_tail" else Severity.INFO
         yield Anomaly(flag, severity, f"{of.name}: {_FLAGS[flag]}")
+    if faults := of.transcript.faults:
+        first = faults[0]
+        where = f"line {first.line}" if first.line else f"byte {first.span.start}"
+        yield Anomaly(
+            "damaged_records",
+            Severity.WARNING,
+            f"{some(len(faults), 'record')} of {of.name} could not be read and stand in the "
+            f"archived file alone, the first at {where}: {first.reason}",
+            {"count": len(faults)},
+        )
     if _ends_in_flight(of):
         yield Anomaly(
             "in_flight_tail",

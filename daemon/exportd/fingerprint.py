@@ -45,6 +45,8 @@ def places(messages: Sequence[Message]) -> list[Place]:
             text=message.text,
             source_index=message.source_index,
             in_flight=message.in_flight,
+            source_id=message.source_id,
+            occurred_at=message.occurred_at,
         )
         for message in messages
     ]

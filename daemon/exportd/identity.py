@@ -49,6 +49,8 @@ def same_segment(
     ``same_header``: the exports they come from name one directory, client and model;
     ``same_session``: one session by an id of its own.
     """
+    if _identified(known) and _identified(incoming):
+        return _same_ids(known, incoming, same_session=same_session)
     if _indexed(known) and _indexed(incoming):
         return _same_index_space(known, incoming)
     shorter, longer = sorted((known, incoming), key=_length)
@@ -113,6 +115,21 @@ def leading_anchors(a: Sequence[Place], b: Sequence[Place]) -> int:
     """How many anchors at the head of two runs are equal."""
     pairs = zip(anchors(a), anchors(b), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0].hashes & pair[1].hashes, pairs))
+
+
+def _identified(run: Sequence[Place]) -> bool:
+    return bool(run) and all(place.source_id is not None for place in run)
+
+
+def _same_ids(
+    known: Sequence[Place], incoming: Sequence[Place], *, same_session: bool
+) -> Evidence | None:
+    """Where messages have ids, a session is one segment: a compaction leaves them there."""
+    ids = {place.source_id for place in known}
+    shared = sum(place.source_id in ids for place in incoming)
+    if same_session:
+        return Evidence(f"the session's own id, and {shared} messages by theirs", 1 + shared)
+    return Evidence(f"{shared} messages by their own ids", shared) if shared else None
 
 
 def _indexed(run: Sequence[Place]) -> bool:

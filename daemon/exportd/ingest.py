@@ -91,6 +91,7 @@ def _decide(
         transcript=transcript,
         placement=placement,
         known_indices=gathered.indices(stored),
+        known_ids=gathered.ids(stored),
         conversation_id=resolution.conversation_id,
         reason=printable(resolution.reason),
         conversation_is_new=is_new and residence.left_id is None,

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .anomalies import Thresholds
+from .containers import Bounds
 from .errors import PermanentError
 from .models import Transcript
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of these names; ``parse_timeout_s`` in seconds.
+    """The settings of these names; ``parse_timeout_s`` in seconds. ``bounds`` are those of
+    containers.
 
     What goes beyond ``thresholds`` is only told.
     """
@@ -27,6 +29,7 @@ class Limits:
     parse_timeout_s: float
     max_attempts: int
     thresholds: Thresholds = field(default_factory=Thresholds)
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def check_content(raw: bytes, limits: Limits) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from . import formats
+from . import containers, formats
 from .archive import Archive
 from .crash import reach
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
@@ -25,11 +25,12 @@ from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
-from .intake import Claim, Content, Intake
+from .intake import Claim, Intake
 from .late_sidecars import LateSidecars
 from .limits import Limits, check_content, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
+from .members import Members, bug
 from .models import Fate, Report, Transcript
 from .residence import recognise_again
 from .store import Attempt, Drop, Store
@@ -60,6 +61,7 @@ class Pipeline:
         self._manifest = manifest
         self._limits = limits
         self._sidecars = sidecars
+        self.members = Members(store, limits.bounds, self._stored, self._refund)
         self._owed: list[Callable[[], None]] = []
 
     def ingest(self, path: Path) -> Report | None:
@@ -125,14 +127,14 @@ class Pipeline:
                     reach("attempt.counted")
                     if grown and grown.export_id != attempt.export_id:
                         self._store.mark_grown(grown.export_id, drop.sha256)
-                    report = self._stored(drop, content, attempt)
+                    report = self._stored(drop, content.raw, attempt)
                     self._wait_for_writer(claim)
                     if not self._intake.changed(claim, content):
                         reach("recheck.done")
                         return self._archived(claim, drop, attempt, report)
         except TransientError as error:
-            if attempt is not None and not self._is_its_own(error):
-                self._owe(partial(self._store.refund_attempt, attempt.export_id))
+            if attempt is not None:
+                self._refund(attempt, error)
             raise
         except PermanentError as error:
             return self._dead_letter(claim, drop, attempt, str(error), error)
@@ -142,11 +144,11 @@ class Pipeline:
             log.exception("ingest.bug", file=printable(claim.name))
             if report is not None:
                 raise TransientError("it is stored; archiving it brought out a bug") from error
-            reason = (
-                f"exportd has a bug that this file brings out ({type(error).__name__}); please "
-                "report it, with the traceback from the log"
-            )
-            return self._dead_letter(claim, drop, attempt, reason, error)
+            return self._dead_letter(claim, drop, attempt, bug(error), error)
+
+    def _refund(self, attempt: Attempt, error: TransientError) -> None:
+        if not self._is_its_own(error):
+            self._owe(partial(self._store.refund_attempt, attempt.export_id))
 
     def _is_its_own(self, error: TransientError) -> bool:
         """Whether storing took too long though the server answers: then the attempt counts.
@@ -178,7 +180,7 @@ class Pipeline:
         if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
 
-    def _stored(self, drop: Drop, content: Content, attempt: Attempt) -> Report:
+    def _stored(self, drop: Drop, raw: bytes, attempt: Attempt) -> Report:
         """Steps 5 to 7: what is known stays, what is new is parsed and stored."""
         if attempt.outcome is Fate.DEAD_LETTER:
             raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
@@ -192,9 +194,11 @@ class Pipeline:
             )
         started = time.monotonic()
         reach("parse.begin")
+        if container := containers.recognise(raw[: formats.HEAD_BYTES], drop.name):
+            return self.members.ingest(drop, raw, attempt, container)
         with within(self._limits.parse_timeout_s):
-            check_content(content.raw, self._limits)
-            transcript = formats.parse(content.raw, drop.name)
+            check_content(raw, self._limits)
+            transcript = formats.parse(raw, drop.name)
             check_transcript(transcript, self._limits)
         reach("parse.done")
         if not transcript.messages:

@@ -18,8 +18,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from . import formats, manifest, version
+from . import containers, formats, manifest, version
 from .anomalies import Thresholds
+from .containers import Bounds
 from .errors import DiskTrouble, PermanentError, RefusedRequest
 from .fingerprint import places
 from .folders import Folders, is_unfinished
@@ -27,6 +28,8 @@ from .formats.text import escape, printable
 from .identity import first_name, parse_name
 from .ingest import Reading, ingest
 from .manifest import Manifest
+from .members import Members
+from .models import Fate, Report
 from .residence import recognise_again
 from .sessions import decisions, replay
 from .store import Attempt, Drop, Store, prepare_staging, staging_url
@@ -170,11 +173,12 @@ def rebuild(
     folders: Folders,
     stored: Store,
     done: Callable[[], object],
+    bounds: Bounds | None = None,
 ) -> list[Problem]:
     """Fill the second store; returns what could not be read.
 
     Goes on where an interrupted run with the same code stopped. ``done`` is called after
-    every content.
+    every content. ``bounds`` are those under which containers were ingested.
     """
     overrides = decisions(stored, Manifest(folders.archive))
     prepare_staging(url, _signature(overrides, contents, folders))
@@ -182,7 +186,7 @@ def rebuild(
     problems = []
     for content in contents:
         try:
-            _take(staging, content, escape(str(folders.memory)))
+            _take(staging, content, escape(str(folders.memory)), bounds or Bounds())
         except PermanentError as error:
             name = printable(escape(content.path.name))
             problems.append(Problem(name, printable(str(error)), content.is_known))
@@ -211,7 +215,7 @@ def _signature(
     )
 
 
-def _take(staging: Store, content: Archived, memory_dir: str) -> None:
+def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) -> None:
     raw = content.path.read_bytes()
     for seen in content.seen:
         drop = Drop(
@@ -229,11 +233,17 @@ def _take(staging: Store, content: Archived, memory_dir: str) -> None:
         if attempt.state == "ingested":
             staging.run(partial(recognise_again, drop=drop, attempt=attempt))
         else:
-            _ingest(staging, drop, attempt, raw)
+            _ingest(staging, drop, attempt, raw, bounds)
     staging.mark_archived(attempt.export_id, escape(content.path.name))
 
 
-def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes) -> None:
+def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes, bounds: Bounds) -> None:
+    if container := containers.recognise(raw[: formats.HEAD_BYTES], drop.name):
+        take = partial(_take_member, staging, bounds)
+        Members(staging, bounds, take, lambda _attempt, _error: None).ingest(
+            drop, raw, attempt, container
+        )
+        return
     started = time.monotonic()
     transcript = formats.parse(raw, drop.name)
     if not transcript.messages:
@@ -243,6 +253,18 @@ def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes) -> None:
         drop, attempt, transcript, places(transcript.messages), started, Thresholds()
     )
     staging.run(partial(ingest, read=read))
+
+
+def _take_member(
+    staging: Store, bounds: Bounds, drop: Drop, raw: bytes, attempt: Attempt
+) -> Report:
+    if attempt.outcome is not None:  # before an interruption
+        return Report(drop.name, attempt.outcome)
+    if attempt.state == "ingested":
+        staging.run(partial(recognise_again, drop=drop, attempt=attempt))
+        return Report(drop.name, Fate.DUPLICATE_FILE)
+    _ingest(staging, drop, attempt, raw, bounds)
+    return Report(drop.name, Fate.INGESTED)
 
 
 def differences(stored: Store, staging: Store) -> Iterator[Difference]:

@@ -3,7 +3,8 @@
 Not from the anomalies, which tell of single arrivals: the same set of exports gives the
 same risk, in whatever order they came.
 
-* high: messages are known to be missing (a gap in the native indices);
+* high: messages are known to be missing (a gap in the native indices, or one that another
+  followed by its id);
 * medium: messages may be missing, nobody knows how many (a compaction that no export
   bridges; at the beginning, too: of what was said before there is no export);
 * low: an end may be incomplete (cut, or still running), or two exports contradict.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from . import taken
 from .identity import ExportFact
 from .models import Risk, RiskLevel
+from .render.wording import some
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class History:
     """What is stored of one segment, as far as it tells of losses.
 
     Its exports are the ``whole`` ones and those whose tail was ``cut``. ``gaps`` (first
-    and last, both missing) and ``conflicts`` are native indices.
+    and last, both missing) and ``conflicts`` are native indices; ``lost_parents`` are messages
+    that others followed, by their ids, and that no export has.
     """
 
     first_index: int
@@ -35,6 +38,7 @@ class History:
     ends_in_flight: bool = False
     gaps: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[int, ...] = ()
+    lost_parents: int = 0
 
     @property
     def exports(self) -> tuple[ExportFact, ...]:
@@ -67,6 +71,9 @@ def _known(segments: Sequence[History]) -> _Found:
         for first, last in segment.gaps:
             what = missing(first, last, _where(number, segments))
             yield RiskLevel.HIGH, f"{what} in no export"
+        if count := segment.lost_parents:
+            what = f"{some(count, 'message')}{_where(number, segments)} that others followed"
+            yield RiskLevel.HIGH, f"{what} {'is' if count == 1 else 'are'} in no export"
 
 
 def _possible(segments: Sequence[History]) -> _Found:

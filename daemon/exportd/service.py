@@ -71,6 +71,7 @@ class Service:
                 "/metrics": self._metrics_page,
             },
         )
+        place.pipeline.members.moving = lambda: self._progress.beat("worker")
         self._notifier = Notifier(self._hanging, self._status)
 
     def run(self) -> int:

@@ -12,14 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from . import formats, manifest
+from . import containers, formats, manifest
 from .archived import names, read_raw
 from .checks import layout, spans
 from .checks.facts import ExportRow, Finding, Run, SegmentRow, Weight
 from .checks.segment import SegmentCheck
+from .containers import Bounds, Container
 from .errors import PermanentError
 from .folders import Folders
-from .formats.text import escape, unescape
+from .formats.text import escape, printable, unescape
+from .members import is_export
 from .models import Transcript
 from .store import Store, Transaction
 from .store import checking as read
@@ -63,13 +65,14 @@ def verify(
     progress: Progress = lambda _done, _all: None,
     *,
     alone: bool = True,
+    bounds: Bounds | None = None,
 ) -> Verification:
     """Check everything; ``live`` is a second connection, beside the snapshot of ``store``.
 
     Unless ``alone``, other memory folders may have exports in the database, too.
     Holds the messages of one segment at a time, and a short row for every segment.
     """
-    walk = _Walk(live, folders, progress, alone=alone)
+    walk = _Walk(live, folders, progress, bounds or Bounds(), alone=alone)
     store.run(walk.database)
     walk.folder()
     order = list(Weight)
@@ -81,8 +84,9 @@ class _Walk:
     """One verification on its way; findings and counts gather in ``done``."""
 
     def __init__(
-        self, live: Store, folders: Folders, progress: Progress, *, alone: bool
+        self, live: Store, folders: Folders, progress: Progress, bounds: Bounds, *, alone: bool
     ) -> None:
+        self._bounds = bounds
         self.done = Verification()
         self._live = live
         self._folders = folders
@@ -146,6 +150,9 @@ class _Walk:
             self._amiss(export, raw)
             return None
         self.done.checked["bytes"] += len(raw)
+        if container := containers.named(export.format):
+            self.done.findings += self._members(export, container, raw)
+            return None
         try:
             transcript = formats.parse(raw, export.name)
         except PermanentError as error:
@@ -158,6 +165,25 @@ class _Walk:
             return None
         self.done.findings += spans.misparsed(transcript, export)
         return transcript
+
+    def _members(
+        self, export: ExportRow, container: Container, raw: bytes
+    ) -> Iterator[Finding]:
+        """Every conversation in a container is an export of its own, or a dead letter."""
+        self.done.bytes["containers"] += len(raw)
+        for member in container.members(raw, export.name, self._bounds):
+            sha256 = hashlib.sha256(member.raw).hexdigest()
+            if member.fault or not is_export(member.raw, member.name):
+                continue
+            if not self._live.run(lambda tx, s=sha256: read.knows_content(tx.rows, s)):  # type: ignore[misc]
+                yield Finding(
+                    Weight.DAMAGE,
+                    "member_missing",
+                    f"an export, or a dead letter, with SHA-256 {sha256}",
+                    "none",
+                    "run exportd reindex",
+                    file=f"{export.name}, {printable(member.name)} at {member.locator}",
+                )
 
     def _amiss(self, export: ExportRow, amiss: Amiss) -> None:
         if amiss.unknowable:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import containers
 from .archived import is_plain, names, read_raw
 from .checks.facts import ExportRow
+from .errors import MalformedExport
 from .folders import Folders, with_suffix_before_extension
 from .formats.text import escape, unescape
 from .store import Store
-from .store.checking import read_content, read_export
+from .store.checking import read_content, read_export, read_holders
 
 # A file that exportd moves just now is somewhere else a moment later.
 _LOOKS, _BETWEEN_LOOKS_S = 4, 0.25
@@ -44,6 +47,7 @@ class Whereabouts:
         self._alone = alone
         self._folders = folders
         self._store = store
+        self._holder: tuple[int, bytes | None] | None = None
         self.used: set[str] = set()  # names in the archive that stand for an export
 
     def bytes_of(self, export: ExportRow) -> bytes | Amiss:
@@ -59,6 +63,31 @@ class Whereabouts:
             found = self._look(self._now(export), frozenset())
         return found
 
+    def _in_container(self, export: ExportRow, seen: frozenset[str]) -> bytes | None:
+        """The bytes of a member, out of the file that it came in."""
+        for holder_id, locator, name in self._store.run(
+            lambda tx: read_holders(tx.rows, export.export_id)
+        ):
+            container = containers.named(name)
+            raw = self._held_in(holder_id, seen | {export.sha256}) if container else None
+            if container is None or raw is None:
+                continue
+            with suppress(MalformedExport):
+                found = container.extract(raw, locator.rpartition("/")[2])
+                if _is(found, export):
+                    return found
+        return None
+
+    def _held_in(self, holder_id: int, seen: frozenset[str]) -> bytes | None:
+        """The bytes of a container; the last one is kept, for it has the next member, too."""
+        if self._holder is None or self._holder[0] != holder_id:
+            holder = self._store.run(lambda tx: read_export(tx.rows, holder_id))
+            if holder is None or holder.sha256 in seen:
+                return None
+            raw = self._look(holder, seen)
+            self._holder = (holder_id, raw if isinstance(raw, bytes) else None)
+        return self._holder[1]
+
     def _now(self, export: ExportRow) -> ExportRow:
         found = self._store.run(lambda tx: read_export(tx.rows, export.export_id))
         return found or export
@@ -67,7 +96,8 @@ class Whereabouts:
         if export.archive_name is None and export.grown_into is not None:
             return self._grown(export, export.grown_into, seen | {export.sha256})
         if export.archive_name is None:
-            return self._on_its_way(export)
+            held = self._in_container(export, seen)
+            return held if isinstance(held, bytes) else self._on_its_way(export)
         here = self._in_folder(self._folders, export)
         if isinstance(here, bytes) or self._is_ours(export):
             return here

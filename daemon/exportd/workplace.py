@@ -17,6 +17,7 @@ from .alerts.routing import Policy, QuietHours
 from .anomalies import Thresholds
 from .archive import Archive
 from .channels import connected
+from .containers import Bounds
 from .crash import reach
 from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
@@ -91,6 +92,7 @@ class Workplace:
                     settings.alerts.slow_ingest,
                     settings.alerts.low_deduplication,
                 ),
+                Bounds(max_bytes=settings.max_export_bytes),
             ),
             LateSidecars(
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout

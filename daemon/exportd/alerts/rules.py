@@ -112,6 +112,19 @@ RULES: dict[str, Rule] = {
             lasts=True,
         ),
         Rule(
+            "dangling_parent",
+            Severity.WARNING,
+            "Messages are missing before one",
+            _EXPORT_AGAIN,
+            lasts=True,
+        ),
+        Rule(
+            "damaged_records",
+            Severity.WARNING,
+            "Parts of a file could not be read",
+            "Export the conversation again; the file is in exports-archive/ as it was.",
+        ),
+        Rule(
             "compaction_without_overlap",
             Severity.WARNING,
             "Messages may be missing before a compaction",

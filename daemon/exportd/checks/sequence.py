@@ -56,6 +56,8 @@ def _metadata(message: Message) -> dict[str, Any]:
         facts["model"] = message.model
     if message.tokens:
         facts["tokens"] = dict(message.tokens)
+    if message.parent_id:
+        facts["parent_id"] = message.parent_id
     return facts
 
 

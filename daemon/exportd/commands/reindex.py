@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import manifest, reindex
+from ..containers import Bounds
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
@@ -55,7 +56,12 @@ def command(settings: Settings, *, dry_run: bool) -> int:
         ) as bar:
             task = bar.add_task("Reading the archive", total=len(contents))
             problems = reindex.rebuild(
-                found.url, contents, folders, store, lambda: bar.advance(task)
+                found.url,
+                contents,
+                folders,
+                store,
+                lambda: bar.advance(task),
+                Bounds(max_bytes=settings.max_export_bytes),
             )
         for problem in problems:
             click.echo(f"{problem.name} cannot be read: {problem.reason}")

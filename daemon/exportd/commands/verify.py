@@ -23,6 +23,7 @@ from rich.progress import (
 from .. import reindex, verify
 from ..alerts.rules import RULES
 from ..checks.facts import Finding, Weight
+from ..containers import Bounds
 from ..errors import DiskTrouble, ExportdError, RefusedRequest
 from ..folders import Folders
 from ..formats.text import escape, printable
@@ -74,11 +75,12 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
         _bar() as progress,
     ):
         alone = settings.database.url is None
-        done = verify.verify(store, live, folders, progress, alone=alone)
+        bounds = Bounds(max_bytes=settings.max_export_bytes)
+        done = verify.verify(store, live, folders, progress, alone=alone, bounds=bounds)
         refused: ExportdError | None = None
         if deep:
             try:
-                done.findings += _deep(found.url, store, folders, progress)
+                done.findings += _deep(found.url, store, folders, progress, bounds)
             except (RefusedRequest, DiskTrouble) as error:
                 refused = error
             done.findings.sort(key=lambda finding: finding.severity is Weight.NOTE)
@@ -111,7 +113,7 @@ def _first(finding: Finding) -> str:
 
 
 def _deep(
-    url: str, store: Store, folders: Folders, progress: verify.Progress
+    url: str, store: Store, folders: Folders, progress: verify.Progress, bounds: Bounds
 ) -> Iterator[Finding]:
     """What the archive alone would give otherwise; nothing stored is touched.
 
@@ -120,7 +122,9 @@ def _deep(
     """
     contents = reindex.inventory(folders, store)
     count = iter(range(1, len(contents) + 1))
-    reindex.rebuild(url, contents, folders, store, lambda: progress(next(count), len(contents)))
+    reindex.rebuild(
+        url, contents, folders, store, lambda: progress(next(count), len(contents)), bounds
+    )
     staging = Store(staging_url(url))
     # The same messages, only named or ordered otherwise: nothing is lost or doubled.
     same = store.content_digest() == staging.content_digest()

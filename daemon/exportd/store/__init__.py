@@ -18,7 +18,7 @@ from psycopg2.extras import register_uuid
 
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
-from ..models import StoredConversation, Transcript
+from ..models import Fate, StoredConversation, Transcript
 from ..overview import RecentDrop
 from ..statistics import Statistics
 from .border import StalePlan, translated
@@ -42,7 +42,7 @@ from .rows import (
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction, fingerprint
-from .writing import describe, finish_empty, relocate, write
+from .writing import describe, finish_container, finish_empty, relocate, write
 
 __all__ = [
     "Attempt",
@@ -170,7 +170,7 @@ class Store:
         self,
         drop: Drop,
         export_id: int | None,
-        failed_name: str,
+        failed_name: str | None,
         reason: str,
         error_class: str,
     ) -> None:
@@ -183,6 +183,12 @@ class Store:
     def finish_empty(self, drop: Drop, export_id: int, transcript: Transcript) -> None:
         """An export without a message: stored as an export, part of no conversation."""
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
+
+    def finish_container(
+        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+    ) -> None:
+        """A container whose members are done: an export without messages of its own."""
+        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate))
 
     def outdated(self, versions: Mapping[str, int]) -> int:
         """How many exports were read by another version of their format's parser."""

@@ -70,9 +70,19 @@ def read_loose_exports(rows: _Rows) -> Iterator[ExportRow]:
         yield from _exports(rows, [export_id])
 
 
+def knows_content(rows: _Rows, sha256: str) -> bool:
+    """Whether an export of a content is there, whatever became of it."""
+    return bool(rows("checked_content", sha256=sha256))
+
+
 def read_export(rows: _Rows, export_id: int) -> ExportRow | None:
     """One ingested export as it is now; None when it is gone."""
     return next(iter(_exports(rows, [(export_id,)])), None)
+
+
+def read_holders(rows: _Rows, export_id: int) -> list[tuple[int, str, str]]:
+    """The containers that an export came in: their ids, its places, and their formats."""
+    return [tuple(row) for row in rows("checked_holders", export_id=export_id)]
 
 
 def read_content(rows: _Rows, sha256: str) -> ExportRow | None:

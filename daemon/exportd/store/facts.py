@@ -44,6 +44,8 @@ def read_histories(
     for segment_id, first, last in rows("history_gaps", conversation_ids=conversation_ids):
         gaps[segment_id].append((first, last))
     conflicts = _conflicts(rows, conversation_ids)
+    parents = rows("history_parents", conversation_ids=conversation_ids)
+    lost = {segment_id: int(count) for segment_id, count in parents}
     found: defaultdict[str, list[History]] = defaultdict(list)
     for conversation_id, segment_id, first_index, count, compacted, in_flight in rows(
         "history_segments", conversation_ids=conversation_ids
@@ -58,6 +60,7 @@ def read_histories(
                 ends_in_flight=in_flight,
                 gaps=tuple(gaps[segment_id]),
                 conflicts=tuple(sorted(conflicts[segment_id])),
+                lost_parents=lost.get(segment_id, 0),
             )
         )
     return found

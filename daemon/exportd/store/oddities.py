@@ -50,7 +50,9 @@ def add_anomaly(tx: Transaction, anomaly: Anomaly, about: About) -> None:
 
 
 def _subject(anomaly: Anomaly, about: About) -> str:
-    """A gap is the same whichever export leaves it open; all else is of one export."""
+    """What is missing is the same whichever export shows that; all else is of one export."""
     if anomaly.kind == "index_gap":
         return f"{about.segment_id}/{anomaly.details['from']}-{anomaly.details['to']}"
+    if anomaly.kind == "dangling_parent":
+        return f"{about.segment_id}/{anomaly.details['parent_id']}"
     return f"{about.export_id}/{anomaly.details.get('index', '')}"

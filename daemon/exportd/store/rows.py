@@ -18,7 +18,8 @@ class Drop:
     """One claimed arrival: what the file system tells of it.
 
     ``name`` is the original file name, what UTF-8 cannot hold escaped. ``sha256`` is
-    empty for what could not be read.
+    empty for what could not be read. ``parent_export_id`` is the container that it lies in,
+    ``locator`` the place in there.
     """
 
     claim_id: UUID
@@ -28,6 +29,8 @@ class Drop:
     size_bytes: int = 0
     modified_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     explicit_id: str | None = None
+    parent_export_id: int | None = None
+    locator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,11 @@ class Gathered:
         """The native indices stored of a candidate; none where it has none."""
         places = (p for c in self.candidates if c.segment is segment for p in c.places)
         return frozenset(p.source_index for p in places if p.source_index is not None)
+
+    def ids(self, segment: SegmentFact | None) -> frozenset[str]:
+        """The native ids stored of a candidate; none where it has none."""
+        places = (p for c in self.candidates if c.segment is segment for p in c.places)
+        return frozenset(p.source_id for p in places if p.source_id is not None)
 
 
 @dataclass(frozen=True, slots=True)

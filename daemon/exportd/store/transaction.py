@@ -76,6 +76,8 @@ class Transaction:
             export_id=export_id,
             original_name=drop.name,
             memory_dir=drop.memory_dir,
+            parent_export_id=drop.parent_export_id,
+            locator=drop.locator,
         )[0]
         return str(outcome) if outcome else None
 
@@ -83,7 +85,7 @@ class Transaction:
         self,
         drop: Drop,
         export_id: int | None,
-        failed_name: str,
+        failed_name: str | None,
         reason: str,
         error_class: str,
     ) -> None:
@@ -223,16 +225,8 @@ class Transaction:
             others.setdefault(message_id, set()).add(content_hash)
         rows = self.rows("segment_messages", **where)
         return tuple(row[0] for row in rows), tuple(
-            Place(
-                role=Role(role),
-                kind=Kind(kind),
-                tool=tool,
-                hashes=frozenset({content_hash, *others.get(message_id, ())}),
-                text=text,
-                source_index=index,
-                in_flight=in_flight,
-            )
-            for message_id, role, kind, tool, content_hash, text, index, in_flight in rows
+            _place(frozenset({row[4], *others.get(row[0], ())}), *row[1:4], *row[5:])
+            for row in rows
         )
 
     def alert(self, alert: NewAlert) -> None:
@@ -259,3 +253,12 @@ class Transaction:
 def fingerprint(kind: str, subject: str) -> str:
     """What tells an alert from every other one that may be open beside it."""
     return hashlib.sha256(f"{kind}\0{subject}".encode()).hexdigest()
+
+
+def _place(
+    hashes: frozenset[str], role: str, kind: str, tool: str | None, text: str, *more: Any
+) -> Place:
+    index, in_flight, source_id, occurred_at = more
+    return Place(
+        Role(role), Kind(kind), tool, hashes, text, index, in_flight, source_id, occurred_at
+    )

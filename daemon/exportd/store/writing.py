@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from uuid import uuid5
 
 from psycopg2.extras import Json
 
@@ -205,8 +206,31 @@ def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
             segment_id=segment_id,
             name=decision.name,
         )
+    if any(message.source_id is not None for message in transcript.messages):
+        tx.execute(
+            "resolve_found_parents",
+            conversation_id=target.conversation_id,
+            segment_id=segment_id,
+            name=decision.name,
+        )
+    _set_faults_aside(tx, decision)
     _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
     tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
+
+
+def _set_faults_aside(tx: Transaction, decision: Decision) -> None:
+    """A dead letter for each record that could not be read; its bytes are archived."""
+    for fault in decision.transcript.faults:
+        where = f"line {fault.line}" if fault.line else f"byte {fault.span.start}"
+        tx.execute(
+            "add_dead_letter",
+            export_id=decision.export_id,
+            claim_id=uuid5(decision.claim_id, f"fault {fault.span.start}"),
+            original_name=f"{decision.name}, {where}",
+            failed_name=None,
+            reason=fault.reason,
+            error_class="Fault",
+        )
 
 
 def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transcript) -> None:
@@ -219,6 +243,14 @@ def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transc
         Anomaly("empty_export", Severity.INFO, f"{name} is an export without a message"),
         About(drop.memory_dir, export_id),
     )
+
+
+def finish_container(
+    tx: Transaction, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+) -> None:
+    """Write the end of a container; its members are written."""
+    _finish_export(tx, export_id, shell, "container")
+    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=fate.value)
 
 
 def _finish_export(
@@ -270,4 +302,6 @@ def _metadata(message: Message) -> str:
         facts["model"] = message.model
     if message.tokens:
         facts["tokens"] = dict(message.tokens)
+    if message.parent_id:
+        facts["parent_id"] = message.parent_id
     return json.dumps(facts, ensure_ascii=False)

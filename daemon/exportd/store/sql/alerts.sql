@@ -38,6 +38,15 @@ SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, untold = coalesce(a.unt
 FROM filled f
 WHERE a.alert_id = f.alert_id AND f.found > 0;
 
+-- resolve_found_parents --
+UPDATE alerts a
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, untold = coalesce(a.untold, 'resolved'),
+    resolution = %(name)s || ' has the missing message'
+WHERE a.kind = 'dangling_parent' AND a.conversation_id = %(conversation_id)s
+  AND a.state <> 'resolved' AND (a.details ->> 'segment_id')::bigint = %(segment_id)s
+  AND EXISTS (SELECT FROM messages m WHERE m.conversation_id = a.conversation_id
+                                       AND m.source_id = a.details ->> 'parent_id');
+
 -- untold_alerts --
 SELECT alert_id, kind, severity, conversation_id, state, untold, tell_at IS NOT NULL
 FROM alerts
@@ -434,7 +443,7 @@ FROM message;
 SELECT d.drops, d.dead_letters, l.processed, l.processed - l.duplicates,
        (SELECT count(*) FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s),
        (SELECT min(created_at) FROM drops WHERE memory_dir = %(memory_dir)s)
-FROM (SELECT count(*) AS drops, count(*) FILTER (WHERE outcome = 'dead_letter') AS dead_letters
+FROM (SELECT count(*) FILTER (WHERE parent_export_id IS NULL) AS drops, count(*) FILTER (WHERE outcome = 'dead_letter') AS dead_letters
       FROM drops WHERE memory_dir = %(memory_dir)s AND created_at > %(since)s) AS d,
      (SELECT coalesce(sum(g.messages_processed), 0)::bigint AS processed,
              coalesce(sum(g.duplicates_filtered), 0)::bigint AS duplicates

@@ -72,8 +72,9 @@ SET attempts = exports.attempts + (exports.state <> 'ingested')::int,
 RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name;
 
 -- begin_drop --
-INSERT INTO drops (claim_id, export_id, original_name, memory_dir)
-VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s)
+INSERT INTO drops (claim_id, export_id, original_name, memory_dir, parent_export_id, locator)
+VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s, %(parent_export_id)s,
+        %(locator)s)
 ON CONFLICT (claim_id) DO UPDATE SET export_id = excluded.export_id
 RETURNING drop_id, outcome;
 
@@ -140,7 +141,7 @@ UPDATE exports SET explicit_id = %(explicit_id)s
 WHERE export_id = (
     SELECT d.export_id FROM drops d
     WHERE d.original_name = %(name)s AND d.memory_dir = %(memory_dir)s
-      AND d.export_id IS NOT NULL
+      AND d.export_id IS NOT NULL AND d.parent_export_id IS NULL
     ORDER BY d.drop_id DESC LIMIT 1)
 RETURNING export_id, sha256, modified_at;
 
@@ -209,7 +210,7 @@ ORDER BY es.segment_id, e.export_id;
 
 -- segment_messages --
 SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash, m.content,
-       m.source_index, m.in_flight
+       m.source_index, m.in_flight, m.source_id, m.occurred_at
 FROM messages m
 WHERE m.conversation_id = %(conversation_id)s
   AND m.message_index BETWEEN %(first)s AND %(last)s
@@ -421,7 +422,8 @@ WHERE export_id = %(export_id)s;
 SELECT DISTINCT e.export_id, e.sha256, d.original_name
 FROM exports e
 JOIN drops d USING (export_id)
-WHERE e.state = 'ingested' AND e.archive_name IS NULL AND d.memory_dir = %(memory_dir)s;
+WHERE e.state = 'ingested' AND e.archive_name IS NULL AND d.memory_dir = %(memory_dir)s
+  AND d.parent_export_id IS NULL;
 
 -- fail_export --
 UPDATE exports SET state = 'dead_letter', attempts = 0
@@ -441,7 +443,9 @@ SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
 SELECT d.created_at, d.original_name, d.outcome,
        ARRAY(SELECT DISTINCT s.conversation_id::text
              FROM export_segments es JOIN segments s USING (segment_id)
-             WHERE es.export_id = d.export_id ORDER BY 1),
+             WHERE es.export_id = d.export_id
+                OR es.export_id IN (SELECT m.export_id FROM drops m
+                                    WHERE m.parent_export_id = d.export_id) ORDER BY 1),
        coalesce(e.message_count, 0),
        CASE WHEN d.outcome = 'ingested'
             THEN (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)::int
@@ -449,7 +453,7 @@ SELECT d.created_at, d.original_name, d.outcome,
             ELSE 0 END
 FROM drops d
 LEFT JOIN exports e USING (export_id)
-WHERE d.memory_dir = %(memory_dir)s
+WHERE d.memory_dir = %(memory_dir)s AND d.parent_export_id IS NULL
 ORDER BY d.drop_id DESC LIMIT %(most)s;
 
 -- untold --
@@ -587,9 +591,14 @@ WHERE e.state = 'ingested';
 
 -- archived_exports --
 SELECT e.sha256, e.archive_name, e.explicit_id, e.name, e.modified_at,
-       ARRAY(SELECT DISTINCT d.original_name FROM drops d WHERE d.export_id = e.export_id)
+       ARRAY(SELECT DISTINCT d.original_name FROM drops d
+             WHERE d.export_id = e.export_id AND d.parent_export_id IS NULL)
 FROM exports e
 WHERE e.state = 'ingested' AND NOT coalesce(e.metadata ? 'grown_into', FALSE)
+  -- What came inside of files alone is built from these.
+  AND (e.archive_name IS NOT NULL
+       OR NOT EXISTS (SELECT FROM drops d
+                      WHERE d.export_id = e.export_id AND d.parent_export_id IS NOT NULL))
 ORDER BY e.export_id;
 
 -- replay_override --
@@ -670,11 +679,15 @@ SET name = excluded.name, modified_at = excluded.modified_at, state = excluded.s
     archive_name = excluded.archive_name, metadata = excluded.metadata;
 
 -- take_drops --
-INSERT INTO drops (claim_id, export_id, original_name, memory_dir, outcome, created_at)
-SELECT d.claim_id, e.export_id, d.original_name, d.memory_dir, d.outcome, d.created_at
+INSERT INTO drops (claim_id, export_id, original_name, memory_dir, outcome, created_at,
+                   parent_export_id, locator)
+SELECT d.claim_id, e.export_id, d.original_name, d.memory_dir, d.outcome, d.created_at,
+       h.export_id, d.locator
 FROM exportd_reindex.drops d
 JOIN exportd_reindex.exports n USING (export_id)
 JOIN exports e USING (sha256)
+LEFT JOIN exportd_reindex.exports p ON p.export_id = d.parent_export_id
+LEFT JOIN exports h ON h.sha256 = p.sha256
 WHERE NOT EXISTS (SELECT 1 FROM drops o
                   WHERE o.export_id = e.export_id AND o.original_name = d.original_name)
 ON CONFLICT (claim_id) DO NOTHING;
@@ -773,6 +786,15 @@ FROM (SELECT m.segment_id, m.source_index - 1 AS last_missing,
              OR m.conversation_id = ANY(%(conversation_ids)s))) AS run
 WHERE last_missing >= first_missing
 ORDER BY segment_id, first_missing;
+
+-- history_parents --
+SELECT m.segment_id, count(DISTINCT m.metadata ->> 'parent_id')
+FROM messages m
+WHERE m.source_id IS NOT NULL AND m.metadata ? 'parent_id'
+  AND (%(conversation_ids)s::text[] IS NULL OR m.conversation_id = ANY(%(conversation_ids)s))
+  AND NOT EXISTS (SELECT FROM messages p WHERE p.conversation_id = m.conversation_id
+                                           AND p.source_id = m.metadata ->> 'parent_id')
+GROUP BY m.segment_id;
 
 -- history_renderings --
 -- What else was seen at a native index: grown, rendered anew, or a contradiction.
@@ -897,6 +919,13 @@ WHERE e.state = 'ingested'
   AND NOT EXISTS (SELECT 1 FROM export_segments es WHERE es.export_id = e.export_id)
   AND NOT EXISTS (SELECT 1 FROM deduplication_log l JOIN segments s USING (segment_id)
                   WHERE l.export_id = e.export_id AND l.conversation_id = s.conversation_id);
+
+-- checked_holders --
+-- The files that an export came in, and where in them it lies.
+SELECT DISTINCT d.parent_export_id, d.locator, e.format
+FROM drops d JOIN exports e ON e.export_id = d.parent_export_id
+WHERE d.export_id = %(export_id)s
+ORDER BY d.parent_export_id, d.locator;
 
 -- checked_content --
 SELECT export_id FROM exports WHERE sha256 = %(sha256)s;

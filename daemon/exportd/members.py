@@ -1,0 +1,212 @@
+"""The exports inside one file: each takes the road of a drop of its own.
+
+What the container holds is claimed, attempted, stored and told one by one, by an id that
+follows from the container's: after a crash what is done is done. The bytes stay in the
+container, which is archived as it came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from uuid import uuid5
+
+import structlog
+
+from . import containers, formats
+from .containers import Bounds, Container, Member
+from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
+from .formats.text import printable
+from .models import Anomaly, Fate, Report, Severity, Transcript
+from .render.wording import some
+from .store import Attempt, Drop, Store
+
+MAX_DEPTH = 3  # a zip in a zip in a zip
+_MOST_NAMES = 5
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What became of the members so far."""
+
+    reports: Counter[Fate] = field(default_factory=Counter)
+    total: int = 0
+    new: int = 0
+    rerendered: int = 0
+    completed: int = 0
+    conversations: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def add(self, report: Report) -> None:
+        self.reports[report.fate] += 1
+        self.total += report.total
+        self.new += report.new
+        self.rerendered += report.rerendered
+        self.completed += report.completed
+        if report.conversation_id:
+            self.conversations.add(report.conversation_id)
+        if report.fate is Fate.INGESTED and report.conversation_id:
+            self.changed.add(report.conversation_id)
+        self.changed |= set(report.also_changed)
+        self.anomalies += report.anomalies
+        if report.fate is Fate.DEAD_LETTER:
+            text = f"{report.name} in it could not be ingested: {report.reason}"
+            self.anomalies.append(Anomaly("dead_letter", Severity.WARNING, printable(text)))
+
+    @property
+    def fate(self) -> Fate:
+        return Fate.INGESTED if self.reports[Fate.INGESTED] else Fate.UNCHANGED
+
+    @property
+    def told(self) -> str:
+        """In words: the conversations, and what else lay in the container."""
+        parts = [f"{some(self.reports.total(), 'conversation')} in it"]
+        words = {
+            Fate.INGESTED: "with news",
+            Fate.DEAD_LETTER: "could not be ingested",
+        }
+        parts += [
+            f"{self.reports[fate]:,} {what}"
+            for fate, what in words.items()
+            if self.reports[fate]
+        ]
+        if self.others:
+            names = ", ".join(map(printable, self.others[:_MOST_NAMES]))
+            more = ", …" if len(self.others) > _MOST_NAMES else ""
+            parts.append(f"{some(len(self.others), 'member')} of another kind ({names}{more})")
+        return ", ".join(parts)
+
+
+class Members:
+    """Takes containers apart. ``take`` ingests the bytes of one drop and is told its attempt.
+
+    ``refund`` takes an attempt back that the surroundings made fail, ``moving`` hears of
+    every member, for a container may hold thousands.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bounds: Bounds,
+        take: Callable[[Drop, bytes, Attempt], Report],
+        refund: Callable[[Attempt, TransientError], None],
+    ) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._take = take
+        self._refund = refund
+        self.moving: Callable[[], None] = lambda: None
+
+    def ingest(self, drop: Drop, raw: bytes, attempt: Attempt, container: Container) -> Report:
+        """Every member to its fate; then the container is done with.
+
+        Raises ``PermanentError`` where none of them is a conversation.
+        """
+        depth = (drop.locator or "").count("/") + 1
+        if depth > MAX_DEPTH:
+            raise PermanentError(f"containers inside of containers, more than {MAX_DEPTH} deep")
+        if drop.explicit_id and not container.HOLDS_ONE:
+            raise PermanentError(
+                f"a .session file names one conversation, and a {container.TITLE} holds any "
+                "number; take it away, or drop the one conversation alone"
+            )
+        # A member that kills the process is found by its own attempts.
+        self._store.refund_attempt(attempt.export_id)
+        found = _Sum()
+        for member in container.members(raw, drop.name, self._bounds):
+            self.moving()
+            self._member(drop, attempt.export_id, member, container, found)
+        if not found.reports:
+            names = ", ".join(map(printable, found.others[:_MOST_NAMES])) or "nothing"
+            raise UnknownFormat(f"no conversation export is in this {container.TITLE}: {names}")
+        header = {"members": found.reports.total(), "others": len(found.others)}
+        shell = Transcript(container.NAME, 1, (), (), header=header)
+        self._store.finish_container(drop, attempt.export_id, shell, found.fate)
+        return Report(
+            drop.name,
+            found.fate,
+            drop.size_bytes,
+            found.told,
+            min(found.conversations) if len(found.conversations) == 1 else None,
+            tuple(sorted(found.changed)),
+            total=found.total,
+            new=found.new,
+            rerendered=found.rerendered,
+            completed=found.completed,
+            anomalies=tuple(found.anomalies),
+        )
+
+    def _member(
+        self, parent: Drop, export_id: int, member: Member, holder: Container, into: _Sum
+    ) -> None:
+        drop = member_drop(parent, export_id, member, holder)
+        if not member.fault and not is_export(member.raw, member.name):
+            into.others.append(member.name)
+            return
+        attempt = self._store.begin(drop)
+        try:
+            if member.fault:
+                into.add(self._dead_letter(drop, attempt, member.fault, MalformedExport()))
+            else:
+                into.add(self._take(drop, member.raw, attempt))
+        except TransientError as error:
+            self._refund(attempt, error)
+            raise
+        except PermanentError as error:
+            into.add(self._dead_letter(drop, attempt, str(error), error))
+        except Exception as error:
+            log.exception("ingest.bug", file=printable(drop.name))
+            into.add(self._dead_letter(drop, attempt, bug(error), error))
+
+    def _dead_letter(
+        self, drop: Drop, attempt: Attempt, reason: str, error: Exception
+    ) -> Report:
+        if attempt.outcome is not Fate.DEAD_LETTER:
+            self._store.add_dead_letter(
+                drop, attempt.export_id, None, reason, type(error).__name__
+            )
+        return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason)
+
+
+def member_drop(parent: Drop, export_id: int, member: Member, holder: Container) -> Drop:
+    """A drop of its own, with the container as its parent."""
+    locator = f"{parent.locator}/{member.locator}" if parent.locator else member.locator
+    content = member.raw or f"{parent.sha256} {member.locator}".encode()  # a fault has none
+    return replace(
+        parent,
+        claim_id=uuid5(parent.claim_id, member.locator),
+        name=member.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(member.raw),
+        explicit_id=parent.explicit_id if holder.HOLDS_ONE else None,
+        parent_export_id=export_id,
+        locator=locator,
+    )
+
+
+def is_export(raw: bytes, name: str) -> bool:
+    """Whether a member is in a known format, or is a container itself."""
+    head = raw[: formats.HEAD_BYTES]
+    if containers.recognise(head, name):
+        return True
+    try:
+        formats.recognise(head, name)
+    except UnknownFormat:
+        return False
+    except PermanentError:  # two formats claim it: that is to be told
+        return True
+    return True
+
+
+def bug(error: Exception) -> str:
+    """What people are told of a bug that a file brings out."""
+    return (
+        f"exportd has a bug that this file brings out ({type(error).__name__}); please "
+        "report it, with the traceback from the log"
+    )
