@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ..errors import AmbiguousFormat, UnknownFormat
 from ..models import Transcript
-from . import claude_code_text, dedup_state, indexed_json
+from . import claude_code_jsonl, claude_code_text, dedup_state, indexed_json
 from .base import Confidence, Format
 
-FORMATS: tuple[Format, ...] = (claude_code_text, indexed_json, dedup_state)
+FORMATS: tuple[Format, ...] = (
+    claude_code_text, claude_code_jsonl, indexed_json, dedup_state,
+)  # fmt: skip
 
 # What detection looks at; every format shows itself well before this.
 HEAD_BYTES = 65_536

@@ -1,0 +1,118 @@
+"""One JSON document: the elements of a list in it, each with its place in the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import MalformedExport
+from ..models import Fault, Region, Span
+from .jsonl import BOM, Line
+from .records import DECODER
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def elements(raw: bytes, key: str) -> Iterator[Line | Region | Fault]:
+    """The objects in the list ``key`` of a document, what lies between, and what is wrong.
+
+    Lines count from 1. ``MalformedExport`` names line and column of broken JSON.
+    """
+    _, found = document(raw, (key,))
+    at = 0
+    for number, (span, value) in enumerate(found):
+        if at < span.start:
+            yield Region(Span(at, span.start), "separator" if number else "header", _AROUND)
+        if isinstance(value, dict):
+            yield Line(raw.count(b"\n", 0, span.start) + 1, span, value)
+        else:
+            what = type(value).__name__
+            yield Fault(span, f"element {number} is a {what}, expected an object")
+        at = span.end
+    if at < len(raw):
+        yield Region(Span(at, len(raw)), "header", _AROUND)
+
+
+_AROUND = "JSON around the messages"
+
+
+def document(
+    raw: bytes, keys: tuple[str, ...]
+) -> tuple[dict[str, Any], list[tuple[Span, Any]]]:
+    """A document's members, and the elements of those of ``keys`` that are lists, with places.
+
+    ``MalformedExport`` says where the JSON is broken or cut off.
+    """
+    start = len(BOM) if raw.startswith(BOM) else 0
+    text = raw[start:].decode("utf-8", "surrogateescape")
+    members: dict[str, Any] = {}
+    found: list[tuple[int, int, Any]] = []
+    try:
+        _read(text, keys, members, found)
+    except json.JSONDecodeError as error:
+        raise MalformedExport(
+            f"broken or truncated JSON at line {error.lineno} of {text.count(chr(10)) + 1}, "
+            f"column {error.colno}: {error.msg}; export it again"
+        ) from error
+    except RecursionError as error:
+        raise MalformedExport("JSON nested too deeply to be a conversation") from error
+    placed, at, offset = [], 0, start  # the same place in characters and in bytes
+    for first, last, value in found:
+        begin = offset + _size(text[at:first])
+        offset, at = begin + _size(text[first:last]), last
+        placed.append((Span(begin, offset), value))
+    return members, placed
+
+
+def _read(
+    text: str,
+    keys: tuple[str, ...],
+    members: dict[str, Any],
+    found: list[tuple[int, int, Any]],
+) -> None:
+    at = _expect(text, _skip(text, 0), "{")
+    while text[at : at + 1] != "}":
+        key, at = DECODER.raw_decode(text, at)
+        if not isinstance(key, str):
+            raise json.JSONDecodeError("Expecting a key in quotes", text, at)
+        at = _expect(text, _skip(text, at), ":")
+        opening = text[at : at + 1]
+        if key in keys and opening == "[":
+            at = _list(text, at, found)
+        else:
+            members[key], at = DECODER.raw_decode(text, at)
+        at = _next(text, at, "}")
+    if (end := _skip(text, at + 1)) != len(text):
+        raise json.JSONDecodeError("Text after the end of the object", text, end)
+
+
+def _list(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        value, end = DECODER.raw_decode(text, at)
+        found.append((at, end, value))
+        at = _next(text, end, "]")
+    return at + 1
+
+
+def _skip(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _expect(text: str, at: int, sign: str) -> int:
+    if text[at : at + 1] != sign:
+        raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
+    return _skip(text, at + 1)
+
+
+def _next(text: str, at: int, closing: str) -> int:
+    """Past a comma, or to the closing sign; a trailing comma there is forgiven (FORMATS 4)."""
+    at = _skip(text, at)
+    return at if text[at : at + 1] == closing else _expect(text, at, ",")
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,82 @@
+"""What formats of one JSON object a line share: lines with their places, one line read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ..errors import MalformedExport
+from ..models import Fault, Region, Span
+from .records import DECODER
+
+BOM = b"\xef\xbb\xbf"
+_DETECTED_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that holds an object, and its number from 1."""
+
+    number: int
+    span: Span
+    record: dict[str, Any]
+
+
+def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
+    """Every line in turn: an object, a separator, or what is wrong with it."""
+    start = number = 0
+    if raw.startswith(BOM):
+        start = len(BOM)
+        yield Region(Span(0, start), "header", "byte order mark")
+    while start < len(raw):
+        end = raw.find(b"\n", start) + 1 or len(raw)
+        number += 1
+        span, content = Span(start, end), raw[start:end]
+        start = end
+        if not content.strip():
+            yield Region(span, "separator", "blank line")
+            continue
+        try:
+            yield Line(number, span, record(content))
+        except MalformedExport as error:
+            yield Fault(span, str(error), number)
+
+
+def record(content: bytes) -> dict[str, Any]:
+    """The object in a line; ``MalformedExport`` says in a few words what is there instead."""
+    try:
+        value = DECODER.decode(content.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedExport("not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise MalformedExport("not JSON (cut off or damaged)") from error
+    except RecursionError as error:
+        raise MalformedExport("JSON nested too deeply") from error
+    if not isinstance(value, dict):
+        raise MalformedExport("no JSON object")
+    return value
+
+
+def first_records(head: bytes) -> Iterator[dict[str, Any]]:
+    """The objects in the first lines, for detection; damaged lines are passed over."""
+    found = filter(bytes.strip, head.removeprefix(BOM).split(b"\n"))
+    for content in islice(found, _DETECTED_LINES):
+        try:
+            yield record(content)
+        except MalformedExport:
+            continue
+
+
+def unread(parts: list[Any], raw: bytes, what: str) -> MalformedExport | None:
+    """What is wrong with a file of which no line could be used; None where one could."""
+    faults = [part for part in parts if isinstance(part, Fault)]
+    if not faults or len(faults) < sum(not isinstance(part, Region) for part in parts):
+        return None
+    first = faults[0]
+    return MalformedExport(
+        f"no line of {what} in {len(raw):,} bytes: line {first.line} is {first.reason}; export "
+        "it again"
+    )

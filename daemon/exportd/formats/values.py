@@ -1,0 +1,122 @@
+"""Values of other tools as the normalised message has them: times, tokens, tool calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..models import TOKENS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS_FROM = 100_000_000_000  # as seconds, the year 5138
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_MOST_TOKENS = 2**53
+
+
+def moment(value: object) -> datetime | None:
+    """ISO 8601, or seconds or milliseconds since 1970, as UTC.
+
+    None for anything else, and for times before 1970-01-02 or from 2200 on: no tool wrote
+    those, a broken clock did. A time without a zone is taken for UTC.
+    """
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value)
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
+            found = _EPOCH + timedelta(seconds=seconds)
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return found if _EARLIEST <= found < _LATEST else None
+
+
+def tokens(**counts: object) -> dict[str, int] | None:
+    """Counts under the names of ``TOKENS``; what is no count is left out, None without any.
+
+    Where the source states no total it is the sum of what was read and written.
+    """
+    found = {
+        name: value
+        for name in TOKENS
+        if isinstance(value := counts.get(name), int)
+        and not isinstance(value, bool)
+        and 0 <= value <= _MOST_TOKENS
+    }
+    if not found:
+        return None
+    parts = ("input", "cache_read", "cache_write", "output")
+    found.setdefault("total", sum(found.get(name, 0) for name in parts))
+    return found
+
+
+def anthropic_tokens(usage: object) -> dict[str, int] | None:
+    """Of the ``usage`` of Anthropic's API, where ``input_tokens`` are those not cached."""
+    if not isinstance(usage, Mapping):
+        return None
+    return tokens(
+        input=usage.get("input_tokens"),
+        cache_read=usage.get("cache_read_input_tokens"),
+        cache_write=usage.get("cache_creation_input_tokens"),
+        output=usage.get("output_tokens"),
+    )
+
+
+def call(tool: str, given: Any) -> str:
+    """A tool call as people read it: ``Name(input)``, the input as JSON but for text."""
+    said = given if isinstance(given, str) else compact_json(given)
+    return f"{tool}({said})"
+
+
+def compact_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def text_in(blocks: Any) -> str:
+    """The text of a tool's result: a string, or blocks of which pictures are only named."""
+    if isinstance(blocks, str):
+        return blocks
+    if isinstance(blocks, list):
+        return "\n".join(map(_block_text, blocks))
+    return "" if blocks is None else compact_json(blocks)
+
+
+def _block_text(block: Any) -> str:
+    match block:
+        case str():
+            return block
+        case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
+            return text
+        case {"type": "image" | "document" | "input_image" as kind}:
+            return f"[{kind.removeprefix('input_')}]"
+        case _:
+            return compact_json(without_data(block))
+
+
+def without_data(value: Any) -> Any:
+    """Base64 content replaced by its length: the raw file has it."""
+    if isinstance(value, dict):
+        return {
+            key: f"[{len(inner)} characters of base64]"
+            if key in ("data", "image_url") and isinstance(inner, str) and len(inner) > 200
+            else without_data(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [without_data(inner) for inner in value]
+    return value
+
+
+def unique(source_id: str, seen: dict[str, int]) -> str:
+    """``source_id``, or with ``~2``, ``~3`` … where other content had it before."""
+    count = seen[source_id] = seen.get(source_id, 0) + 1
+    return source_id if count == 1 else f"{source_id}~{count}"
+
+
+def dropped(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what says nothing: absent, or empty text."""
+    return {key: value for key, value in facts.items() if value not in (None, "")}
