@@ -44,7 +44,7 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
         title=transcript.title,
     )
     head = head_hash(read.places)
-    is_named = transcript.session_id is not None or _is_indexed(transcript)
+    is_named = transcript.session_id is not None or _is_counted(transcript)
     named = _named(fact, head) if is_named else None
     gathered = tx.candidates(head, transcript.format, named)
     if tx.is_ingested(read.attempt.export_id):
@@ -129,12 +129,16 @@ def _neighbours(
     return at.get(own.ordinal - 1), at.get(own.ordinal + 1)
 
 
-def _is_indexed(transcript: Transcript) -> bool:
-    return all(message.source_index is not None for message in transcript.messages)
+def _is_counted(transcript: Transcript) -> bool:
+    """Whether messages have indices or ids of their own."""
+    messages = transcript.messages
+    return all(m.source_index is not None for m in messages) or all(
+        m.source_id is not None for m in messages
+    )
 
 
 def _named(fact: identity.ExportFact, head: str | None) -> str:
-    """Where indices count, or a session's own id, stored segments are found by the name."""
+    """Where indices or ids count, or a session's own id, stored segments are found by the name."""
     return identity.resolve([fact], first_hash=head or "").conversation_id
 
 

@@ -146,7 +146,7 @@ class Place:
     """A message as identity and alignment see it, stored or just read.
 
     ``hashes`` holds the fingerprint of every rendering seen at this place: one for a
-    message just read.
+    message just read. ``tokens`` are those of its answer in all, which grow while it runs.
     """
 
     role: Role
@@ -158,6 +158,7 @@ class Place:
     in_flight: bool = False
     source_id: str | None = None
     occurred_at: datetime | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

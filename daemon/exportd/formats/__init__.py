@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from ..errors import AmbiguousFormat, UnknownFormat
 from ..models import Transcript
-from . import claude_code_jsonl, claude_code_text, dedup_state, indexed_json
+from . import (
+    aider,
+    chatgpt,
+    checkpoint_summary,
+    claude_ai,
+    claude_code_jsonl,
+    claude_code_text,
+    codex_jsonl,
+    dedup_state,
+    gemini_cli,
+    indexed_json,
+    opencode,
+    role_messages,
+)  # fmt: skip
 from .base import Confidence, Format
 
 FORMATS: tuple[Format, ...] = (
-    claude_code_text, claude_code_jsonl, indexed_json, dedup_state,
+    claude_code_text, claude_code_jsonl, claude_ai, chatgpt, codex_jsonl, opencode, gemini_cli,
+    aider, indexed_json, role_messages, dedup_state, checkpoint_summary,
 )  # fmt: skip
 
 # What detection looks at; every format shows itself well before this.

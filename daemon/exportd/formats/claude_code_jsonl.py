@@ -17,8 +17,18 @@ from ..models import Fault, Kind, Message, Region, Role, Span, Transcript
 from . import documents, jsonl
 from .base import Confidence
 from .jsonl import Line
+from .spread import spread
 from .text import escape, escape_value
-from .values import anthropic_tokens, call, dropped, moment, text_in, unique, without_data
+from .values import (
+    anthropic_tokens,
+    call,
+    dropped,
+    inner,
+    moment,
+    text_in,
+    unique,
+    without_data,
+)
 
 NAME = "claude-code-jsonl"
 TITLE = "Claude Code session JSONL"
@@ -97,7 +107,7 @@ class _Reader:
     compacted: bool = False
     _lines: dict[str, bytes] = field(default_factory=dict)
     _ids: dict[str, int] = field(default_factory=dict)
-    _first: dict[str, str] = field(default_factory=dict)  # API id: the id of its first message
+    _first: dict[str, str] = field(default_factory=dict)  # of an answer: its first message
     _usage: dict[str, dict[str, int]] = field(default_factory=dict)
     _answered: set[object] = field(default_factory=set)
 
@@ -142,10 +152,10 @@ class _Reader:
 
     def _with_tokens(self, message: Message) -> Message:
         """The last line of an answer has the true count, the first message bears it."""
-        api_id = message.extra.get("api_message_id")
-        if api_id is None or self._first[api_id] != message.source_id:
+        answer = message.extra.get("api_message_id") or message.source_id
+        if self._first.get(answer) != message.source_id:
             return message
-        return replace(message, tokens=self._usage.get(api_id))
+        return replace(message, tokens=self._usage.get(answer))
 
     def _line(self, line: Line) -> Iterator[Message | Region | Fault]:
         record = line.record
@@ -170,17 +180,16 @@ class _Reader:
             return
         self._ids.setdefault(key, 1)
         source_id = unique(own, self._ids)
-        at, parent = line.span, _text(record.get("parentUuid"))
-        for number, message in enumerate(self._messages(record)):
-            bare = f"{source_id}/{number}" if number else source_id
-            yield self._named(replace(message, span=at), bare, parent)
-            at, parent = Span(line.span.end, line.span.end), bare
-
-    def _named(self, message: Message, source_id: str, parent: str | None) -> Message:
-        api_id = message.extra.get("api_message_id")
-        if api_id is not None:
-            self._first.setdefault(api_id, source_id)
-        return replace(message, source_id=source_id, parent_id=parent)
+        parent = _text(record.get("parentUuid"))
+        for message in spread(self._messages(record), line.span, source_id, parent):
+            if api_id := message.extra.get("api_message_id"):
+                self._first.setdefault(api_id, message.source_id or "")
+            yield message
+        if usage := anthropic_tokens(inner(record, "message").get("usage")):
+            answer = _text(inner(record, "message").get("id")) or source_id
+            self._first.setdefault(answer, source_id)
+            known = self._usage.get(answer, usage)
+            self._usage[answer] = max(known, usage, key=lambda one: one["total"])
 
     def _note(self, record: dict[str, Any]) -> None:
         """The first that a line says of the session stands; later ones say it at their own."""
@@ -228,9 +237,6 @@ class _Reader:
             base["stop_reason"] = escape_value(stop_reason)
         if api_id := _text(rest.pop("id", None)):
             base["api_message_id"] = api_id
-            if usage := anthropic_tokens(said.get("usage")):
-                known = self._usage.get(api_id, usage)
-                self._usage[api_id] = max(known, usage, key=lambda one: one["total"])
         if rest := dropped(rest):
             base.setdefault("raw", {})["message"] = escape_value(without_data(rest))
 

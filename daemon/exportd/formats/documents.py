@@ -39,18 +39,19 @@ _AROUND = "JSON around the messages"
 
 
 def document(
-    raw: bytes, keys: tuple[str, ...]
+    raw: bytes, keys: tuple[str, ...], members_of: str | None = None
 ) -> tuple[dict[str, Any], list[tuple[Span, Any]]]:
     """A document's members, and the elements of those of ``keys`` that are lists, with places.
 
-    ``MalformedExport`` says where the JSON is broken or cut off.
+    Of the object ``members_of`` it is the members: a key and its value, the place is that of
+    both. ``MalformedExport`` says where the JSON is broken or cut off.
     """
     start = len(BOM) if raw.startswith(BOM) else 0
     text = raw[start:].decode("utf-8", "surrogateescape")
     members: dict[str, Any] = {}
     found: list[tuple[int, int, Any]] = []
     try:
-        _read(text, keys, members, found)
+        _read(text, keys, members_of, members, found)
     except json.JSONDecodeError as error:
         raise MalformedExport(
             f"broken or truncated JSON at line {error.lineno} of {text.count(chr(10)) + 1}, "
@@ -69,6 +70,7 @@ def document(
 def _read(
     text: str,
     keys: tuple[str, ...],
+    members_of: str | None,
     members: dict[str, Any],
     found: list[tuple[int, int, Any]],
 ) -> None:
@@ -81,6 +83,8 @@ def _read(
         opening = text[at : at + 1]
         if key in keys and opening == "[":
             at = _list(text, at, found)
+        elif key == members_of and opening == "{":
+            at = _object(text, at, found)
         else:
             members[key], at = DECODER.raw_decode(text, at)
         at = _next(text, at, "}")
@@ -94,6 +98,16 @@ def _list(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
         value, end = DECODER.raw_decode(text, at)
         found.append((at, end, value))
         at = _next(text, end, "]")
+    return at + 1
+
+
+def _object(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        key, end = DECODER.raw_decode(text, at)
+        value, end = DECODER.raw_decode(text, _expect(text, _skip(text, end), ":"))
+        found.append((at, end, (key, value)))
+        at = _next(text, end, "}")
     return at + 1
 
 

@@ -13,6 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds, the year 5138
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _MOST_TOKENS = 2**53
+_TEXTS = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
 
 
 def moment(value: object) -> datetime | None:
@@ -89,7 +90,7 @@ def _block_text(block: Any) -> str:
     match block:
         case str():
             return block
-        case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
+        case {"type": str(), "text": str(text)} if block["type"] in _TEXTS:
             return text
         case {"type": "image" | "document" | "input_image" as kind}:
             return f"[{kind.removeprefix('input_')}]"
@@ -109,6 +110,12 @@ def without_data(value: Any) -> Any:
     if isinstance(value, list):
         return [without_data(inner) for inner in value]
     return value
+
+
+def inner(value: object, key: str) -> dict[str, Any]:
+    """The object under a key of an object; an empty one where there is none."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, dict) else {}
 
 
 def unique(source_id: str, seen: dict[str, int]) -> str:

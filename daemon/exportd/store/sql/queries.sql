@@ -210,7 +210,8 @@ ORDER BY es.segment_id, e.export_id;
 
 -- segment_messages --
 SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash, m.content,
-       m.source_index, m.in_flight, m.source_id, m.occurred_at
+       m.source_index, m.in_flight, m.source_id, m.occurred_at,
+       m.metadata #> '{tokens,total}' AS tokens
 FROM messages m
 WHERE m.conversation_id = %(conversation_id)s
   AND m.message_index BETWEEN %(first)s AND %(last)s
