@@ -138,7 +138,7 @@ def _is_counted(transcript: Transcript) -> bool:
 
 
 def _named(fact: identity.ExportFact, head: str | None) -> str:
-    """Where indices or ids count, or a session's own id, stored segments are found by the name."""
+    """Where indices or ids count, or a session's own id, segments are found by the name."""
     return identity.resolve([fact], first_hash=head or "").conversation_id
 
 

@@ -152,7 +152,7 @@ class _Reader:
 
     def _with_tokens(self, message: Message) -> Message:
         """The last line of an answer has the true count, the first message bears it."""
-        answer = message.extra.get("api_message_id") or message.source_id
+        answer = str(message.extra.get("api_message_id") or message.source_id)
         if self._first.get(answer) != message.source_id:
             return message
         return replace(message, tokens=self._usage.get(answer))

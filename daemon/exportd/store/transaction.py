@@ -258,6 +258,16 @@ def fingerprint(kind: str, subject: str) -> str:
 def _place(
     hashes: frozenset[str], role: str, kind: str, tool: str | None, text: str, *more: Any
 ) -> Place:
-    *known, tokens = more  # index, in_flight, source_id, occurred_at
-    count = tokens if isinstance(tokens, int) else 0
-    return Place(Role(role), Kind(kind), tool, hashes, text, *known, count)
+    index, in_flight, source_id, occurred_at, tokens = more
+    return Place(
+        Role(role),
+        Kind(kind),
+        tool,
+        hashes,
+        text,
+        index,
+        in_flight,
+        source_id,
+        occurred_at,
+        tokens if isinstance(tokens, int) else 0,
+    )
