@@ -373,7 +373,6 @@ def _outcome(stored: Place, place: Place, *, replace: bool) -> Outcome:
     return Outcome.RERENDERED
 
 
-def _richness(place: Place) -> tuple[bool, int, int, str, int]:
+def _richness(place: Place) -> tuple[bool, int, int, str]:
     """A total order, so that any order of arrival ends with the same content."""
-    whole = place.text
-    return not place.in_flight, len(compact(whole)), -whole.count("\n"), whole, place.tokens
+    return not place.in_flight, len(compact(place.text)), -place.text.count("\n"), place.text

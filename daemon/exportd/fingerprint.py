@@ -47,7 +47,6 @@ def places(messages: Sequence[Message]) -> list[Place]:
             in_flight=message.in_flight,
             source_id=message.source_id,
             occurred_at=message.occurred_at,
-            tokens=(message.tokens or {}).get("total", 0),
         )
         for message in messages
     ]

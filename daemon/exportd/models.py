@@ -113,6 +113,9 @@ class Message:
     parent_id: str | None = None
 
 
+# A flag: what lies among exports, is recognised, and holds no talk.
+NOT_A_CONVERSATION = "not_a_conversation"
+
 # Of what a model read: new, read from the cache, written to the cache. Of what it wrote: all
 # of it, and the part that is thinking. The total is what the source states, or their sum.
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning", "total")
@@ -146,7 +149,7 @@ class Place:
     """A message as identity and alignment see it, stored or just read.
 
     ``hashes`` holds the fingerprint of every rendering seen at this place: one for a
-    message just read. ``tokens`` are those of its answer in all, which grow while it runs.
+    message just read.
     """
 
     role: Role
@@ -158,7 +161,6 @@ class Place:
     in_flight: bool = False
     source_id: str | None = None
     occurred_at: datetime | None = None
-    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from .limits import Limits, check_content, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
 from .members import Members, bug
-from .models import Fate, Report, Transcript
+from .models import NOT_A_CONVERSATION, Fate, Report, Transcript
 from .residence import recognise_again
 from .store import Attempt, Drop, Store
 
@@ -242,6 +242,8 @@ class Pipeline:
         """An export without a message belongs to no conversation; it is archived."""
         self._store.finish_empty(drop, attempt.export_id, transcript)
         reason = "a known format, but no message in it"
+        if NOT_A_CONVERSATION in transcript.flags:
+            reason = f"not a conversation: {transcript.regions[0].reason}"
         return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
 
     def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:

@@ -33,9 +33,9 @@ class JsonList:
 
     @staticmethod
     def first(head: bytes) -> bytes:
-        """The beginning of the first element."""
-        begin = _BEGIN.match(head)
-        return head[begin.end() :] if begin else b""
+        """The first element, or as much of it as the head has."""
+        start, end, _ = next(_elements(head))
+        return head[start:end]
 
     def members(self, raw: bytes, name: str, bounds: Bounds) -> Iterator[Member]:  # noqa: ARG002
         for start, end, fault in _elements(raw):

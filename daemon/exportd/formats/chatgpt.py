@@ -2,7 +2,7 @@
 
 All branches are kept, and in one order whichever of them is current: from the root down,
 the children of a node by their time. So another current branch at the next export moves
-no message. What is not on the current branch says so in ``extra``.
+no message and changes none; which it is stands in the header.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ def parse(raw: bytes, name: str) -> Transcript:
             nodes[key], spans[key] = node, span
     if at < len(raw):
         parts.append(Region(Span(at, len(raw)), "header", "JSON around the nodes"))
-    current = set(_up(nodes, facts.get("current_node")))
     messages: list[Message] = []
     for key in _order(nodes):
         said = nodes[key].get("message")
@@ -81,13 +80,13 @@ def parse(raw: bytes, name: str) -> Transcript:
         parent = next(
             (up for up in _up(nodes, nodes[key].get("parent")) if _has(nodes, up)), None
         )
-        one = _message(said, on_current=not current or key in current)
+        one = _message(said)
         follows = escape(parent) if parent else None
         messages += spread([one], spans[key], escape(key), follows)
     header = {
         name: value
         for name, value in facts.items()
-        if name not in ("mapping", "title", "current_node") and value not in (None, [], {})
+        if name not in ("mapping", "title") and value not in (None, [], {})
     }
     session_id = facts.get("conversation_id") or facts.get("id")
     title = facts.get("title")
@@ -140,7 +139,7 @@ def _order(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 stack += sorted(children.get(key, []), key=by_time, reverse=True)
 
 
-def _message(said: dict[str, Any], *, on_current: bool) -> Message:
+def _message(said: dict[str, Any]) -> Message:
     author = said.get("author")
     known = author if isinstance(author, dict) else {}
     role, kind = _ROLES.get(str(known.get("role")), (Role.SYSTEM, Kind.NOTICE))
@@ -161,7 +160,6 @@ def _message(said: dict[str, Any], *, on_current: bool) -> Message:
         "tool": tool,
         "status": said.get("status"),
         "hidden": True if notes.pop(_HIDDEN, None) is True else None,
-        "branch": None if on_current else "other",
         "weight": said.get("weight") if said.get("weight") not in (None, 1, 1.0) else None,
         "files": notes.pop("attachments", None),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..models import Region, Span, Transcript
+from ..models import NOT_A_CONVERSATION, Region, Span, Transcript
 from .base import Confidence
 from .text import decode
 
@@ -34,5 +34,5 @@ def parse(raw: bytes, name: str) -> Transcript:
         parser_version=PARSER_VERSION,
         messages=(),
         regions=(Region(Span(0, len(raw)), "ignored", reason),),
-        flags=("not_a_conversation",),
+        flags=(NOT_A_CONVERSATION,),
     )

@@ -2,7 +2,7 @@
 
 What is said stands twice, as the event that a screen shows and as the item that the model
 gets: the two are paired by their text, one message is made of them, and it has the number
-of the line that came first. So a file that ends between the two makes no second one.
+and time of the line that came first. So a file that ends between the two makes no second one.
 """
 
 from __future__ import annotations
@@ -256,7 +256,12 @@ class _Reader:
             event = self.parts[place]
             if isinstance(event, Message) and isinstance(item, Message):
                 if key is said[0]:
-                    item = replace(item, source_id=event.source_id, tokens=event.tokens)
+                    item = replace(
+                        item,
+                        source_id=event.source_id,
+                        occurred_at=event.occurred_at,
+                        tokens=event.tokens,
+                    )
                 self.parts[place] = Region(event.span, "ignored", _TWICE)
         self.parts[own] = item
 

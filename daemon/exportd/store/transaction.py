@@ -258,16 +258,7 @@ def fingerprint(kind: str, subject: str) -> str:
 def _place(
     hashes: frozenset[str], role: str, kind: str, tool: str | None, text: str, *more: Any
 ) -> Place:
-    index, in_flight, source_id, occurred_at, tokens = more
+    index, in_flight, source_id, occurred_at = more
     return Place(
-        Role(role),
-        Kind(kind),
-        tool,
-        hashes,
-        text,
-        index,
-        in_flight,
-        source_id,
-        occurred_at,
-        tokens if isinstance(tokens, int) else 0,
+        Role(role), Kind(kind), tool, hashes, text, index, in_flight, source_id, occurred_at
     )

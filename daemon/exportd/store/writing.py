@@ -9,7 +9,7 @@ from uuid import uuid5
 from psycopg2.extras import Json
 
 from ..formats.text import printable
-from ..models import Anomaly, Fate, Message, Outcome, Severity, Transcript
+from ..models import NOT_A_CONVERSATION, Anomaly, Fate, Message, Outcome, Severity, Transcript
 from ..placement import Slot
 from .oddities import About, add_anomaly
 from .rows import Decision, Drop, Residence
@@ -145,6 +145,7 @@ def _replace_contents(tx: Transaction, decision: Decision) -> None:
             kept.append((message_id, content_hash, message.text, decision.export_id))
     if kept:
         _keep(tx, kept)
+    _enrich(tx, decision)
     if replaced:
         ids = [message_id for message_id, _, _ in replaced]
         tx.execute("keep_contents", message_ids=ids)
@@ -159,6 +160,21 @@ def _replace_contents(tx: Transaction, decision: Decision) -> None:
             kinds=[message.kind.value for _, _, message in replaced],
         )
         tx.execute("forget_renderings_of_content", message_ids=ids)
+
+
+def _enrich(tx: Transaction, decision: Decision) -> None:
+    """Where ids say that a message is the same one, what is told about it may have grown."""
+    messages = decision.transcript.messages
+    same = {
+        decision.message_ids[step.known]: _metadata(messages[step.incoming])
+        for step in decision.placement.plan.steps
+        if step.known is not None
+        and step.outcome is Outcome.DUPLICATE
+        and not step.replace
+        and messages[step.incoming].source_id is not None
+    }
+    if same:
+        tx.execute("enrich_messages", message_ids=list(same), metadatas=list(same.values()))
 
 
 def _keep(tx: Transaction, kept: list[tuple[int, str, str, int | None]]) -> None:
@@ -238,9 +254,12 @@ def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transc
     _finish_export(tx, export_id, transcript, "no message")
     tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.UNCHANGED.value)
     name = printable(drop.name)
+    kind, what = "empty_export", "is an export without a message"
+    if NOT_A_CONVERSATION in transcript.flags:
+        kind, what = NOT_A_CONVERSATION, "is not a conversation"
     add_anomaly(
         tx,
-        Anomaly("empty_export", Severity.INFO, f"{name} is an export without a message"),
+        Anomaly(kind, Severity.INFO, f"{name} {what}"),
         About(drop.memory_dir, export_id),
     )
 

@@ -210,8 +210,7 @@ ORDER BY es.segment_id, e.export_id;
 
 -- segment_messages --
 SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash, m.content,
-       m.source_index, m.in_flight, m.source_id, m.occurred_at,
-       m.metadata #> '{tokens,total}' AS tokens
+       m.source_index, m.in_flight, m.source_id, m.occurred_at
 FROM messages m
 WHERE m.conversation_id = %(conversation_id)s
   AND m.message_index BETWEEN %(first)s AND %(last)s
@@ -318,6 +317,16 @@ FROM unnest(%(message_ids)s::bigint[], %(hashes)s::text[], %(contents)s::text[],
             %(kinds)s::text[])
      AS r (message_id, content_hash, content, in_flight, metadata, role, kind)
 WHERE m.message_id = r.message_id;
+
+-- enrich_messages --
+-- The same words, and more about them: the longer facts stay, in any order of arrival.
+UPDATE messages m SET metadata = r.metadata
+FROM (SELECT message_id, metadata::jsonb AS metadata
+      FROM unnest(%(message_ids)s::bigint[], %(metadatas)s::text[])
+           AS given (message_id, metadata)) AS r
+WHERE m.message_id = r.message_id AND m.metadata <> r.metadata
+  AND (length(r.metadata::text), r.metadata::text COLLATE "C")
+    > (length(m.metadata::text), m.metadata::text COLLATE "C");
 
 -- forget_renderings_of_content --
 DELETE FROM message_renderings r USING messages m
