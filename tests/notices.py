@@ -33,6 +33,11 @@ _BODIES = {
     "valid: set a valid bot token (xoxb-…) of an installed app",
     "index_gap": "messages 12 to 40 of rollout-master by the export's own count were in no "
     "export so far, 2026-11-25-EXPORT-ROLLOUT-MASTER.json included",
+    "dangling_parent": "4f2a9c1e.jsonl shows a message of 4f2a9c1e that followed another one, "
+    "a645e066-2b1c-4d7e-9f00-1c2d3e4f5a6b, which is in no export so far: what was said before "
+    "it is missing, extent unknown",
+    "damaged_records": "1 record of 4f2a9c1e.jsonl could not be read, the first at line 417: "
+    "not JSON (cut off or damaged); the archived file has all of it as it was",
     "compaction_without_overlap": "compaction between 2026-11-24 and 2026-11-25 with no "
     "overlap: what was said in rollout-master between 2026-11-24-EXPORT-ROLLOUT-MASTER.txt "
     "and 2026-11-25-EXPORT-ROLLOUT-MASTER.txt may be missing, extent unknown",

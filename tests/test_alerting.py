@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -23,6 +27,7 @@ from test_daemon import slow
 from test_pipeline import indexed
 
 from exportd.crash import POINTS
+from exportd.spool import Spool, Spooled
 
 TOKEN, PASSWORD = "xoxb-SENTINEL-token", "SENTINEL-password"
 SEEDS = int(os.environ.get("TEST_SEEDS", "1"))
@@ -71,6 +76,10 @@ def page(*missing: int) -> str:
 
 def texts(slack: HttpServer) -> list[str]:
     return [request.json["text"] for request in slack.requests]
+
+
+def bodies(mail: MailServer) -> list[str]:
+    return [str(mailed.message.get_body(("plain",))) for mailed in mail.mails]
 
 
 def subjects(mail: MailServer) -> list[str]:
@@ -194,6 +203,52 @@ def test_a_kill_at_any_step_of_the_relay_loses_no_alert(
     ) == [(0,)]
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("point", ["relay.spool_sending", "relay.spooled"])
+def test_a_kill_at_any_step_of_the_spool_loses_no_alert(
+    exportd: Command,
+    exports: Path,
+    slack: HttpServer,
+    mail: MailServer,
+    database_url: str,
+    point: str,
+    seed: int,
+) -> None:
+    """What an earlier process spooled is told, by one that dies at it, and by the next."""
+    assert exportd("run", "--once").returncode == 0
+    since = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
+    spool = Spool(exports.parent / ".exportd" / "spool")
+    spool.add(Spooled("database_unreachable", f"outage {seed}", since))
+    away = {"EXPORTD_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    if seed % 2 and point == "relay.spooled":  # told by the spool before it is taken in
+        with exportd.running(**away):
+            wait_until(lambda: slack.requests and mail.mails, 30)
+            time.sleep(0.2)
+    at = f"{point}:{1 + seed % 2}" if point == "relay.spool_sending" else point
+    with exportd.running(
+        EXPORTD_CRASH_AT=at, **(away if point == "relay.spool_sending" else {})
+    ) as killed:
+        assert killed.wait(30) == -signal.SIGKILL
+    with exportd.running():
+        for heard in (lambda: texts(slack), lambda: bodies(mail)):
+            wait_until(
+                lambda heard=heard: (  # type: ignore[misc]
+                    any(f"outage {seed}" in text for text in heard())
+                    and any("over" in text for text in heard())
+                ),
+                30,
+            )
+    for told in (texts(slack), bodies(mail)):
+        begun = [text for text in told if f"outage {seed}" in text and "it is over" not in text]
+        assert len([text for text in begun if "repeat" not in text]) <= 1
+    assert not list((exports.parent / ".exportd" / "spool").iterdir())
+    assert rows(
+        database_url,
+        "SELECT count(*) FROM alerts WHERE kind = 'database_unreachable' "
+        "AND state = 'resolved'",
+    ) == [(1,)]
+
+
 @slow
 def test_an_outage_of_the_database_is_told_through_the_spool_and_its_end_too(
     exports: Path, exportd: Command, slack: HttpServer, mail: MailServer
@@ -220,6 +275,88 @@ def test_an_outage_of_the_database_is_told_through_the_spool_and_its_end_too(
     assert slack.requests[1].json["thread_ts"] == "1700000000.000100"
     assert all("The database does not answer" in subject for subject in subjects(mail))
     assert not list((exportd.memory_dir / ".exportd" / "spool").iterdir())
+
+
+@slow
+def test_ten_thousand_anomalies_in_a_minute_are_few_messages_and_all_are_listed(
+    exportd: Command, exports: Path, slack: HttpServer, mail: MailServer, database_url: str
+) -> None:
+    """200 files with a gap each, the rest as alerts of exportd's own by four processes."""
+    exportd.environment["EXPORTD_ALERTS_GROUP_WAIT"] = "10"
+    began = time.monotonic()
+    with exportd.running():
+        crying = [
+            subprocess.Popen(
+                [sys.executable, "-c", CRY, database_url, str(exports.parent), str(n)],
+            )
+            for n in range(4)
+        ]
+        for n in range(200):
+            page_of_its_own = json.loads(page(4, 5))
+            page_of_its_own["title"] = f"page {n}"
+            page_of_its_own["messages"][0]["message"] = f"this is page {n}, and no other one"
+            (exports / f"page-{n}.json").write_text(json.dumps(page_of_its_own))
+            time.sleep(0.25)
+        assert [process.wait(60) for process in crying] == [0, 0, 0, 0]
+        lasted_s = time.monotonic() - began
+        wait_until(lambda: not list(exports.iterdir()), 60)
+        time.sleep(30)
+    listed = json.loads(exportd("alerts", "list", "--all", "--limit", "20000", "--json").stdout)
+    kinds = Counter(alert["kind"] for alert in listed["alerts"])
+    told = (len(slack.requests), len(mail.mails))
+    sys.stderr.write(f"{lasted_s:.0f} s, {kinds}, Slack and mail: {told}\n")
+    assert lasted_s < 90
+    assert kinds["dead_letter"] == 9_800
+    assert kinds["index_gap"] == 200
+    assert 1 <= len(slack.requests) <= 3
+    assert 1 <= len(mail.mails) <= 3
+
+
+# Writes 2,450 alerts over 50 seconds, as an ingest does: each in a transaction.
+CRY = """
+import sys, time
+from exportd.models import Severity
+from exportd.store import NewAlert, Store
+url, folder, number = sys.argv[1:]
+store, began = Store(url), time.monotonic()
+for n in range(2450):
+    alert = NewAlert("dead_letter", Severity.WARNING, f"file {number}/{n} is odd",
+                     f"{number}/{n}", folder)
+    store.run(lambda tx: tx.alert(alert))
+    time.sleep(max(0, began + n * 50 / 2450 - time.monotonic()))
+store.close()
+"""
+
+
+@slow
+def test_it_stops_in_time_while_database_and_channel_hang(
+    exports: Path, exportd: Command, slack: HttpServer
+) -> None:
+    """SIGTERM to a daemon whose embedded server is held and whose channel never answers."""
+    del exportd.environment["EXPORTD_DATABASE_URL"]
+    slack.default = Answer(delay_s=120)
+    with exportd.running() as daemon:
+        (exports / "page.json").write_text(page(4, 5))
+        wait_until(lambda: slack.requests, 30)
+        pid_file = exportd.memory_dir / ".exportd" / "postgres" / "postmaster.pid"
+        server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        family = [server, *server.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        (exports / "more.json").write_text(page(6))
+        time.sleep(3)
+        began = time.monotonic()
+        daemon.terminate()
+        try:
+            code = daemon.wait(60)
+            lasted_s = time.monotonic() - began
+        finally:
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+    sys.stderr.write(f"ended after {lasted_s:.1f} s\n")
+    assert code == 0
+    assert lasted_s < 20  # TimeoutStopSec of the unit
 
 
 def test_what_slack_may_have_taken_is_sent_again_and_marked(

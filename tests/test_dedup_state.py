@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exportd import formats
-from exportd.errors import MalformedExport, UnknownFormat
+from exportd.errors import MalformedExport
 from exportd.formats import dedup_state, indexed_json
 from exportd.formats.dedup_state import Fault, detect, parse, summary
 from exportd.models import Kind, Message, Region, Role, Transcript
@@ -252,9 +252,9 @@ def test_a_log_is_claimed_by_this_format_alone(raw: bytes) -> None:
     ],
 )
 def test_what_only_looks_like_it_is_not_claimed(raw: bytes) -> None:
-    assert not detect(raw, "conversation_log.jsonl").certain
-    with pytest.raises(UnknownFormat, match="no line has conversation_id and message"):
-        formats.parse(raw, "conversation_log.jsonl")
+    why = detect(raw, "conversation_log.jsonl")
+    assert not why.certain
+    assert why.reason == "no line has conversation_id and message"
 
 
 def test_an_indexed_export_is_known_by_its_own_list_and_not_by_one_inside() -> None:

@@ -246,8 +246,8 @@ def _reading(of: Finding) -> Iterator[Anomaly]:
         yield Anomaly(
             "damaged_records",
             Severity.WARNING,
-            f"{some(len(faults), 'record')} of {of.name} could not be read and stand in the "
-            f"archived file alone, the first at {where}: {first.reason}",
+            f"{some(len(faults), 'record')} of {of.name} could not be read, the first at "
+            f"{where}: {first.reason}; the archived file has all of it as it was",
             {"count": len(faults)},
         )
     if _ends_in_flight(of):

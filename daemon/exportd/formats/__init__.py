@@ -75,5 +75,10 @@ def _why_unknown(head: bytes, judged: list[tuple[Format, Confidence]]) -> str:
     for sign, what in _BINARY_SIGNS.items():
         if head.startswith(sign):
             return f"this is {what}; expected a conversation export in UTF-8 text or JSON"
-    reasons = "; ".join(f"{module.TITLE}: {why.reason}" for module, why in judged)
-    return f"this does not look like an export that exportd reads ({reasons})"
+    near = [f"{module.TITLE}: {why.reason}" for module, why in judged if why.is_near]
+    if near:
+        return f"this looks like an export and is none that exportd reads ({'; '.join(near)})"
+    return (
+        "this is no conversation export that exportd reads; 'exportd formats' lists what is "
+        "recognised, and by what"
+    )

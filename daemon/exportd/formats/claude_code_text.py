@@ -105,7 +105,7 @@ def detect(head: bytes, name: str) -> Confidence:
         reason = f"{' and '.join(found)}, but no header, no result (⎿), and other text first"
     else:
         reason = f"only {found[0]}, and no header"
-    return Confidence(certain=False, reason=reason)
+    return Confidence(certain=False, reason=reason, is_near=True)
 
 
 def parse(raw: bytes, name: str) -> Transcript:

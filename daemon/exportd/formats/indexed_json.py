@@ -47,7 +47,8 @@ def detect(head: bytes, name: str) -> Confidence:
     empty = text[listed.end() :].lstrip().startswith("]")
     if _INDEX.search(text, listed.end()) or (empty and "exported_at" in text):
         return Confidence(certain=True, reason=f"JSON with {listed[0]}…] of indexed records")
-    return Confidence(certain=False, reason="JSON whose messages have no index")
+    reason = "JSON whose messages have no index"
+    return Confidence(certain=False, reason=reason, is_near=True)
 
 
 def parse(raw: bytes, name: str) -> Transcript:
