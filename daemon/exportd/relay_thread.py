@@ -14,7 +14,7 @@ log = structlog.get_logger()
 # A message that is under way when the daemon stops has so long to arrive; else it is sent
 # again after the next start, and says so. With a database and an embedded server that hang,
 # too, the end still comes within 20 s of the signal.
-STOP_S = 5.0
+STOP_S = 4.0
 _BUG_S = 5.0
 
 
@@ -39,7 +39,8 @@ class RelayThread:
         self._relay.wake()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
-        self._relay.close()
+        if not self._thread.is_alive():  # one that hangs holds its connection, too
+            self._relay.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
