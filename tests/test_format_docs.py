@@ -56,7 +56,7 @@ def test_the_docs_say_of_every_format_what_identifies_a_message() -> None:
 
 def test_the_command_lists_them(exportd: Command) -> None:
     listed = json.loads(exportd("formats", "--json").stdout)
-    expected = [one.NAME for one in (*FORMATS, *CONTAINERS)]
+    expected = [*(module.NAME for module in FORMATS), *(one.NAME for one in CONTAINERS)]
     assert [one["name"] for one in listed] == expected
     told = exportd("formats").stdout
     assert all(f"{one['name']}: {one['title']}" in told for one in listed)

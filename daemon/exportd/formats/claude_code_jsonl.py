@@ -109,19 +109,16 @@ class _Reader:
     _ids: dict[str, int] = field(default_factory=dict)
     _first: dict[str, str] = field(default_factory=dict)  # of an answer: its first message
     _usage: dict[str, dict[str, int]] = field(default_factory=dict)
-    _answered: set[object] = field(default_factory=set)
+    _answered: set[str] = field(default_factory=set)
 
     def read(
         self, lines: Iterator[Line | Region | Fault]
     ) -> Iterator[Message | Region | Fault]:
         for line in lines:
-            if not isinstance(line, Line):
-                yield line
-                continue
-            try:
+            if isinstance(line, Line):
                 yield from self._line(line)
-            except RecursionError:
-                yield Fault(line.span, "JSON nested too deeply", line.number)
+            else:
+                yield line
 
     def transcript(self, parts: list[Message | Region | Fault], raw: bytes) -> Transcript:
         messages = [self._with_tokens(part) for part in parts if isinstance(part, Message)]
@@ -147,7 +144,7 @@ class _Reader:
         )
 
     def _is_pending(self, message: Message) -> bool:
-        call_id = message.extra.get("call_id")
+        call_id = str(message.extra.get("call_id"))
         return message.kind is Kind.TOOL_CALL and call_id not in self._answered
 
     def _with_tokens(self, message: Message) -> Message:
@@ -221,7 +218,7 @@ class _Reader:
         for number, block in enumerate(blocks):
             message = _block(block, spoken, record)
             if message.kind is Kind.TOOL_RESULT:
-                self._answered.add(message.extra.get("call_id"))
+                self._answered.add(str(message.extra.get("call_id")))
             yield replace(
                 message,
                 text=escape(message.text),

@@ -48,7 +48,7 @@ _Key = tuple[Role, Kind, str]
 def detect(head: bytes, name: str) -> Confidence:
     """Certain by a line of one of the types, with a payload."""
     for record in jsonl.first_records(head):
-        if record.get("type") in _TYPES and isinstance(record.get("payload"), dict):
+        if str(record.get("type")) in _TYPES and isinstance(record.get("payload"), dict):
             return Confidence(certain=True, reason="lines with type and payload")
     start = head[:4096]
     if b'"payload"' in start and b'"session_meta"' in start:
@@ -60,13 +60,10 @@ def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole rollout; a damaged line is a fault, and costs no other."""
     reader = _Reader()
     for line in jsonl.lines(raw):
-        if not isinstance(line, Line):
-            reader.parts.append(line)
-            continue
-        try:
+        if isinstance(line, Line):
             reader.line(line)
-        except RecursionError:
-            reader.parts.append(Fault(line.span, "JSON nested too deeply", line.number))
+        else:
+            reader.parts.append(line)
     if error := jsonl.unread(reader.parts, raw, "a Codex rollout"):
         raise error
     messages = [part for part in reader.parts if isinstance(part, Message)]
@@ -158,9 +155,9 @@ class _Reader:
         )
 
     def _event(self, line: Line, payload: dict[str, Any]) -> None:
-        kind = payload.get("type")
+        kind = str(payload.get("type"))
         if kind in _EVENTS:
-            role, what, key = _EVENTS[str(kind)]
+            role, what, key = _EVENTS[kind]
             text = text_in(payload.get(key))
             said = (role, what, "".join(text.split()))
             if self._items[said]:
@@ -197,6 +194,8 @@ class _Reader:
 
     def _item(self, line: Line, payload: dict[str, Any]) -> None:
         kind = payload.get("type")
+        if kind is not None and not isinstance(kind, str):
+            kind = "item"
         if kind in ("message", None) and isinstance(payload.get("role"), str):
             self._message(line, payload)
         elif kind == "reasoning":

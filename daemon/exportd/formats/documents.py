@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
 from .jsonl import BOM, Line
-from .records import DECODER
+from .records import DECODER, MAX_DEPTH, shallow
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -59,6 +59,9 @@ def document(
         ) from error
     except RecursionError as error:
         raise MalformedExport("JSON nested too deeply to be a conversation") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        for part in (members, *(value for _, _, value in found)):
+            shallow([part], text)
     placed, at, offset = [], 0, start  # the same place in characters and in bytes
     for first, last, value in found:
         begin = offset + _size(text[at:first])

@@ -102,13 +102,10 @@ class _Reader:
         self, lines: Iterator[Line | Region | Fault]
     ) -> Iterator[Message | Region | Fault]:
         for line in lines:
-            if not isinstance(line, Line):
-                yield line
-                continue
-            try:
+            if isinstance(line, Line):
                 yield from self._line(line)
-            except RecursionError:
-                yield Fault(line.span, "JSON nested too deeply", line.number)
+            else:
+                yield line
 
     def _line(self, line: Line) -> Iterator[Message | Region | Fault]:
         record = line.record

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
-from .records import DECODER
+from .records import DECODER, shallow
 
 BOM = b"\xef\xbb\xbf"
 _DETECTED_LINES = 20
@@ -48,7 +48,8 @@ def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
 def record(content: bytes) -> dict[str, Any]:
     """The object in a line; ``MalformedExport`` says in a few words what is there instead."""
     try:
-        value = DECODER.decode(content.decode())
+        text = content.decode()
+        value = shallow(DECODER.decode(text), text)
     except UnicodeDecodeError as error:
         raise MalformedExport("not UTF-8") from error
     except json.JSONDecodeError as error:

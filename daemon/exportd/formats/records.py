@@ -22,6 +22,7 @@ ROLES = {
 KINDS = {Role.USER: Kind.PROMPT, Role.TOOL: Kind.TOOL_RESULT}
 
 MAX_INDEX = 2**31 - 1  # what PostgreSQL's integer holds
+MAX_DEPTH = 150  # levels; max_json_depth sets how many may be stored
 _MAX_DIGITS = 300
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -41,6 +42,26 @@ def _refuse(text: str) -> object:
 DECODER = json.JSONDecoder(
     strict=False, parse_float=_number, parse_int=_number, parse_constant=_refuse
 )
+
+
+def shallow(value: Any, text: str) -> Any:
+    """``value``, read from ``text``; ``MalformedExport`` where it is nested too deeply.
+
+    Breadth first: what reads it later calls itself for every level.
+    """
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return value
+    row = [value]
+    for _ in range(MAX_DEPTH):
+        row = [
+            one
+            for outer in row
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(one, dict | list | tuple)
+        ]
+        if not row:
+            return value
+    raise MalformedExport("JSON nested too deeply")
 
 
 def depth(head: str) -> int:

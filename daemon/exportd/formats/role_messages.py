@@ -13,7 +13,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from ..errors import MalformedExport
 from ..models import Fault, Kind, Message, Region, Role, Span, Transcript
 from . import documents
 from .base import Confidence
@@ -127,10 +126,7 @@ def _record(line: Line) -> Iterator[Message | Fault]:
         missing = "role" if role is None else "content"
         yield Fault(line.span, f"a message without a usable {missing}", line.number)
         return
-    try:
-        found = list(_messages(record, role, record.get(key) if key else None))
-    except RecursionError as error:
-        raise MalformedExport("JSON nested too deeply to be a conversation") from error
+    found = list(_messages(record, role, record.get(key) if key else None))
     end = Span(line.span.end, line.span.end)
     for number, message in enumerate(found):
         yield replace(message, span=end if number else line.span)
