@@ -103,8 +103,9 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
-# Those of the relay need a channel: see test_alerting.
-ON_A_FILE_S_ROAD = [point for point in POINTS if not point.startswith("relay.")]
+# Those of the relay need a channel, those of members a container: see test_alerting and
+# test_every_format.
+ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members."))]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,32 @@ def test_a_packed_file_is_what_is_in_it(
     _verified(exportd)
     done = exportd("reindex")
     assert done.returncode == 0, done.stdout + done.stderr
+    _verified(exportd)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "members.counted:2", "members.done", "parse.done:2", "store.written:2",
+        "store.committed:1", "store.committed:2", "recheck.done", "archive.begin",
+        "archive.noted",
+    ],
+)  # fmt: skip
+def test_a_kill_between_two_members_loses_none_and_doubles_none(
+    point: str, exportd: Command, drop: Callable[[str, bytes], dict[str, Any]]
+) -> None:
+    (exportd.memory_dir / "exports").joinpath("conversations.json").write_bytes(
+        _account("claude-ai.json", "chatgpt.json", "opencode.json")
+    )
+    os.utime(exportd.memory_dir / "exports" / "conversations.json", (1_770_000_000,) * 2)
+    killed = exportd("run", "--once", EXPORTD_CRASH_AT=point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert exportd("run", "--once").returncode == 0
+    url = exportd.environment["EXPORTD_DATABASE_URL"]
+    found = rows(url, "SELECT sum(total_messages), count(*) FROM conversations")
+    assert found == [(10 + 6 + 9, 3)]
+    shown = exportd("stats").stdout
+    assert "3 distinct exports" in shown
     _verified(exportd)
 
 

@@ -29,6 +29,8 @@ POINTS = {
     "read.hashed": "its SHA-256 is known",
     "attempt.begin": "the attempt is about to be counted",
     "attempt.counted": "the attempt is committed",
+    "members.counted": "the attempt on an export inside of a container is committed",
+    "members.done": "every export inside of a container met its fate, the container did not",
     "parse.begin": "the content is about to be parsed",
     "parse.done": "the transcript is known",
     "store.begin": "the transaction is about to begin",

@@ -17,6 +17,7 @@ import structlog
 
 from . import containers, formats
 from .containers import Bounds, Container, Member
+from .crash import reach
 from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
 from .formats.text import printable
 from .models import Anomaly, Fate, Report, Severity, Transcript
@@ -125,6 +126,7 @@ class Members:
         if not found.reports:
             names = ", ".join(map(printable, found.others[:_MOST_NAMES])) or "nothing"
             raise UnknownFormat(f"no conversation export is in this {container.TITLE}: {names}")
+        reach("members.done")
         header = {"members": found.reports.total(), "others": len(found.others)}
         shell = Transcript(container.NAME, 1, (), (), header=header)
         self._store.finish_container(drop, attempt.export_id, shell, found.fate)
@@ -150,6 +152,7 @@ class Members:
             into.others.append(member.name)
             return
         attempt = self._store.begin(drop)
+        reach("members.counted")
         try:
             if member.fault:
                 into.add(self._dead_letter(drop, attempt, member.fault, MalformedExport()))

@@ -13,7 +13,7 @@ from ..errors import MalformedExport
 from .base import Bounds, Member
 
 _BOM = b"\xef\xbb\xbf"
-_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*")
+_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?=\{)")
 # A string, a bracket, or the beginning of a string that has no end.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]|"', re.DOTALL)
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")

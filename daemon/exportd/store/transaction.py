@@ -121,6 +121,8 @@ class Transaction:
     ) -> Gathered:
         """Segments that start like an export, or bear its name where indices count."""
         self.execute("lock_head", head=head_hash or "")
+        if conversation_id is not None:  # two parts of one new session may begin otherwise
+            self.execute("lock_head", head=f"{format_name}/{conversation_id}")
         segments = self._segments(
             "candidates",
             format=format_name,
