@@ -234,9 +234,12 @@ def test_a_damaged_member_costs_no_other(
 ) -> None:
     broken = (SAMPLES / "claude-ai.json").read_bytes().replace(b'"human"', b'"human', 1)
     good = (SAMPLES / "chatgpt.json").read_bytes()
-    raw = b"[" + good + b"," + broken.replace(b"\n", b" ") + b", 7]"
+    other = (SAMPLES / "claude-ai.json").read_bytes().replace(b"0198c0de", b"0198c0df")
+    other = other.replace(b"c1a0de00", b"c1a0de01")
+    raw = b"[" + b",".join([good, broken, good.replace(b"6770aaaa", b"6770aaab")]) + b"]"
     report = drop("conversations.json", raw)
-    assert (report["fate"], report["new"]) == ("ingested", 6), report
+    assert (report["fate"], report["new"]) == ("ingested", 12), report
+    assert drop("other.json", b"[" + b",".join([other, broken, other]) + b"]")["new"] == 10
     assert "could not be ingested" in report["reason"]
     listed = exportd("alerts", "list").stdout
     assert "A file could not be ingested" in listed

@@ -155,14 +155,15 @@ class Members:
         reach("members.counted")
         try:
             if member.fault:
-                into.add(self._dead_letter(drop, attempt, member.fault, MalformedExport()))
+                error = MalformedExport(member.fault)
+                into.add(self._dead_letter(drop, attempt, _inside(parent, error), error))
             else:
                 into.add(self._take(drop, member.raw, attempt))
         except TransientError as error:
             self._refund(attempt, error)
             raise
         except PermanentError as error:
-            into.add(self._dead_letter(drop, attempt, str(error), error))
+            into.add(self._dead_letter(drop, attempt, _inside(parent, error), error))
         except Exception as error:
             log.exception("ingest.bug", file=printable(drop.name))
             into.add(self._dead_letter(drop, attempt, bug(error), error))
@@ -191,6 +192,10 @@ def member_drop(parent: Drop, export_id: int, member: Member, holder: Container)
         parent_export_id=export_id,
         locator=locator,
     )
+
+
+def _inside(parent: Drop, error: PermanentError) -> str:
+    return f"{error}; it lies in {parent.name}, which is archived whole"
 
 
 def is_export(raw: bytes, name: str) -> bool:

@@ -451,11 +451,13 @@ SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
 -- recent_drops --
 -- What the log says of a content is of its first arrival: a later one brought nothing new.
 SELECT d.created_at, d.original_name, d.outcome,
-       ARRAY(SELECT DISTINCT s.conversation_id::text
-             FROM export_segments es JOIN segments s USING (segment_id)
-             WHERE es.export_id = d.export_id
-                OR es.export_id IN (SELECT m.export_id FROM drops m
-                                    WHERE m.parent_export_id = d.export_id) ORDER BY 1),
+       ARRAY(WITH RECURSIVE inside AS (
+                 SELECT d.export_id
+                 UNION
+                 SELECT m.export_id FROM inside i JOIN drops m ON m.parent_export_id = i.export_id)
+             SELECT DISTINCT s.conversation_id::text
+             FROM inside JOIN export_segments es USING (export_id)
+             JOIN segments s USING (segment_id) ORDER BY 1),
        coalesce(e.message_count, 0),
        CASE WHEN d.outcome = 'ingested'
             THEN (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)::int
