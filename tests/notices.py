@@ -47,8 +47,8 @@ _BODIES = {
     "truncated_tail": "2026-11-25-EXPORT-ROLLOUT-MASTER.txt: it does not end as an export "
     "ends, in a line break: it was probably cut, and its last message may be incomplete; "
     "export it again",
-    "dead_letter": "build.log: this does not look like an export that exportd reads (Claude "
-    "Code text export: no header, no prompt; indexed JSON: not JSON)",
+    "dead_letter": "build.log: this is no conversation export that exportd reads; 'exportd "
+    "formats' lists what is recognised, and by what",
     "low_deduplication": "only 9 of 61 messages of 2026-11-25-EXPORT-ROLLOUT-MASTER.txt were "
     "recognised in a segment of rollout-master that has 99; expected at least 50% of "
     "the shorter",

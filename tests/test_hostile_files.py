@@ -80,15 +80,15 @@ CHECKPOINT = json.dumps(
 DEAD = {
     "empty.txt": (b"", "empty"),
     "blank.txt": (b"\n  \n\n", "blank lines"),
-    "build.log": (LOG, "does not look like an export"),
+    "build.log": (LOG, "that exportd reads"),
     "picture.txt": (PNG, "a PNG picture"),
     "utf-16.txt": ("\ufeff> hi\n\n⏺ Hello\n".encode("utf-16-le"), "UTF-16"),
     "truncated.json": (indexed()[:-30], "broken or truncated JSON"),
     "checkpoint.json": (CHECKPOINT, 'without a list "messages"'),
-    "nested.json": (b"[" * 100_000, "does not look like an export"),
+    "nested.json": (b"[" * 100_000, "that exportd reads"),
     "nested-object.json": (b'{"messages":[{"index":0,"a":' + b"[" * 100_000, "nested"),
-    "numbers.bin": (os.urandom(100_000), "does not look like an export"),
-    "one-line.txt": (b"x" * 20_000_000, "does not look like an export"),
+    "numbers.bin": (os.urandom(100_000), "that exportd reads"),
+    "one-line.txt": (b"x" * 20_000_000, "that exportd reads"),
     "index.json": (indexed().replace(b'"index": 2', b'"index": 1'), "index 1 stands after"),
 }
 

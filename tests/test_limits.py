@@ -236,4 +236,5 @@ def test_junk_is_a_dead_letter_or_a_conversation_and_nothing_else(seed: int) -> 
                 continue
             spans = [message.span for message in transcript.messages]
             spans += [region.span for region in transcript.regions]
+            spans += [fault.span for fault in transcript.faults]
             assert sum(span.end - span.start for span in spans) == len(content)

@@ -81,7 +81,7 @@ def test_the_report_as_json_has_the_same_facts(exportd: Command, exports: Path) 
         "kept_as": "exports-archive/2025-01-01-EXPORT-A.txt",
     }
     assert failed["fate"] == "dead_letter"
-    assert "does not look like an export" in failed["reason"]
+    assert "that exportd reads" in failed["reason"]
 
 
 def test_the_report_as_json_names_the_session_file(exportd: Command, exports: Path) -> None:

@@ -126,6 +126,8 @@ class Members:
         if not found.reports:
             names = ", ".join(map(printable, found.others[:_MOST_NAMES])) or "nothing"
             raise UnknownFormat(f"no conversation export is in this {container.TITLE}: {names}")
+        if found.reports[Fate.DEAD_LETTER] == found.reports.total():
+            raise PermanentError(found.anomalies[0].message)
         reach("members.done")
         header = {"members": found.reports.total(), "others": len(found.others)}
         shell = Transcript(container.NAME, 1, (), (), header=header)

@@ -44,8 +44,8 @@ def detect(head: bytes, name: str) -> Confidence:
 
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole conversation; ``MalformedExport`` where the JSON is broken."""
-    facts, _ = documents.document(raw, ("chat_messages",))
-    parts = list(_parts(raw))
+    facts, records = documents.elements(raw, "chat_messages")
+    parts = list(_parts(records))
     messages = tuple(part for part in parts if isinstance(part, Message))
     header = {
         k: facts.get(k) for k in ("created_at", "updated_at", "summary", "model", "project")
@@ -63,10 +63,10 @@ def parse(raw: bytes, name: str) -> Transcript:
     )
 
 
-def _parts(raw: bytes) -> Iterator[Message | Region | Fault]:
+def _parts(records: Iterator[Line | Region | Fault]) -> Iterator[Message | Region | Fault]:
     ids: dict[str, int] = {}
     seen: dict[str, dict[str, Any]] = {}
-    for part in documents.elements(raw, "chat_messages"):
+    for part in records:
         if not isinstance(part, Line):
             yield part
             continue

@@ -91,7 +91,7 @@ def parse(raw: bytes, name: str) -> Transcript:
 
 def _lines(raw: bytes) -> Iterator[Line | Region | Fault]:
     if _LOGLINES.match(raw[:1000]):
-        yield from documents.elements(raw, "loglines")
+        yield from documents.elements(raw, "loglines")[1]
     else:
         yield from jsonl.lines(raw)
 

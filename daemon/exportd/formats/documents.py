@@ -10,26 +10,33 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
 from .jsonl import BOM, Line
-from .records import DECODER, MAX_DEPTH, shallow
+from .records import DECODER, may_be_deep, refuse_deep
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def elements(raw: bytes, key: str) -> Iterator[Line | Region | Fault]:
-    """The objects in the list ``key`` of a document, what lies between, and what is wrong.
+def elements(raw: bytes, key: str) -> tuple[dict[str, Any], Iterator[Line | Region | Fault]]:
+    """A document's other members; and the objects in its list ``key`` in turn, with what lies
+    between them and what is wrong.
 
     Lines count from 1. ``MalformedExport`` names line and column of broken JSON.
     """
-    _, found = document(raw, (key,))
-    at = 0
+    members, found = document(raw, (key,))
+    return members, _elements(raw, found)
+
+
+def _elements(raw: bytes, found: list[tuple[Span, Any]]) -> Iterator[Line | Region | Fault]:
+    at, line = 0, 1
     for number, (span, value) in enumerate(found):
+        line += raw.count(b"\n", at, span.start)
         if at < span.start:
             yield Region(Span(at, span.start), "separator" if number else "header", _AROUND)
         if isinstance(value, dict):
-            yield Line(raw.count(b"\n", 0, span.start) + 1, span, value)
+            yield Line(line, span, value)
         else:
             what = type(value).__name__
-            yield Fault(span, f"element {number} is a {what}, expected an object")
+            yield Fault(span, f"element {number} is a {what}, expected an object", line)
+        line += raw.count(b"\n", span.start, span.end)
         at = span.end
     if at < len(raw):
         yield Region(Span(at, len(raw)), "header", _AROUND)
@@ -59,9 +66,9 @@ def document(
         ) from error
     except RecursionError as error:
         raise MalformedExport("JSON nested too deeply to be a conversation") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH:
+    if may_be_deep(text):
         for part in (members, *(value for _, _, value in found)):
-            shallow([part], text)
+            refuse_deep([part])
     placed, at, offset = [], 0, start  # the same place in characters and in bytes
     for first, last, value in found:
         begin = offset + _size(text[at:first])

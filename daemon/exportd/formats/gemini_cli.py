@@ -56,13 +56,13 @@ def _is_head(record: dict[str, Any]) -> bool:
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole session; a damaged line of JSONL is a fault, broken JSON an error."""
     reader = _Reader()
-    records = list(jsonl.first_records(raw[:65_536]))
+    seen = list(jsonl.first_records(raw[:65_536]))
     first = raw.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0].strip()
-    is_document = not records or "messages" in records[0] or first in (b"{", b"")
+    is_document = not seen or "messages" in seen[0] or first in (b"{", b"")
     if is_document:
-        facts, _ = documents.document(raw, ("messages",))
+        facts, records = documents.elements(raw, "messages")
         reader.note(facts)
-        parts = list(reader.read(documents.elements(raw, "messages")))
+        parts = list(reader.read(records))
     else:
         parts = list(reader.read(jsonl.lines(raw)))
         if error := jsonl.unread(parts, raw, "a Gemini session"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
-from .records import DECODER, shallow
+from .records import DECODER, may_be_deep, refuse_deep
 
 BOM = b"\xef\xbb\xbf"
 _DETECTED_LINES = 20
@@ -49,7 +49,9 @@ def record(content: bytes) -> dict[str, Any]:
     """The object in a line; ``MalformedExport`` says in a few words what is there instead."""
     try:
         text = content.decode()
-        value = shallow(DECODER.decode(text), text)
+        value = DECODER.decode(text)
+        if may_be_deep(text):
+            refuse_deep([value])
     except UnicodeDecodeError as error:
         raise MalformedExport("not UTF-8") from error
     except json.JSONDecodeError as error:

@@ -44,10 +44,10 @@ def detect(head: bytes, name: str) -> Confidence:
 
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole session; ``MalformedExport`` where the JSON is broken."""
-    facts, _ = documents.document(raw, ("messages",))
+    facts, records = documents.elements(raw, "messages")
     info = facts.get("info")
     session = info if isinstance(info, dict) else {}
-    parts = list(_parts(raw))
+    parts = list(_parts(records))
     messages = tuple(part for part in parts if isinstance(part, Message))
     session_id, title = session.get("id"), session.get("title")
     cwd = session.get("directory")
@@ -67,10 +67,10 @@ def parse(raw: bytes, name: str) -> Transcript:
     )
 
 
-def _parts(raw: bytes) -> Iterator[Message | Region | Fault]:
+def _parts(records: Iterator[Line | Region | Fault]) -> Iterator[Message | Region | Fault]:
     ids: dict[str, int] = {}
     seen: dict[str, dict[str, Any]] = {}
-    for part in documents.elements(raw, "messages"):
+    for part in records:
         if not isinstance(part, Line):
             yield part
             continue

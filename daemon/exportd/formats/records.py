@@ -44,13 +44,16 @@ DECODER = json.JSONDecoder(
 )
 
 
-def shallow(value: Any, text: str) -> Any:
-    """``value``, read from ``text``; ``MalformedExport`` where it is nested too deeply.
+def may_be_deep(text: str) -> bool:
+    """Whether JSON has so many brackets that it can be nested too deeply."""
+    return text.count("[") + text.count("{") > MAX_DEPTH
+
+
+def refuse_deep(value: Any) -> None:
+    """``MalformedExport`` where a value is nested more than ``MAX_DEPTH`` levels deep.
 
     Breadth first: what reads it later calls itself for every level.
     """
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return value
     row = [value]
     for _ in range(MAX_DEPTH):
         row = [
@@ -60,7 +63,7 @@ def shallow(value: Any, text: str) -> Any:
             if isinstance(one, dict | list | tuple)
         ]
         if not row:
-            return value
+            return
     raise MalformedExport("JSON nested too deeply")
 
 

@@ -79,12 +79,12 @@ def _first_record(text: str, at: int) -> str:
 
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole document; ``MalformedExport`` where the JSON is broken."""
-    facts, found = documents.document(raw, ("messages",))
-    if not found and "messages" not in facts and isinstance(facts.get("role"), str):
+    facts, records = documents.elements(raw, "messages")
+    if "messages" not in facts and isinstance(facts.get("role"), str):
         return _response(raw, facts)
     parts: list[Message | Region | Fault] = []
     system = facts.get("system")
-    for part in documents.elements(raw, "messages"):
+    for part in records:
         parts += list(_record(part)) if isinstance(part, Line) else [part]
     if system and parts and isinstance(parts[0], Region):
         notice = Message(Role.SYSTEM, Kind.NOTICE, escape(text_in(system)), parts[0].span)
