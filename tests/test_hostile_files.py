@@ -84,7 +84,7 @@ DEAD = {
     "picture.txt": (PNG, "a PNG picture"),
     "utf-16.txt": ("\ufeff> hi\n\n⏺ Hello\n".encode("utf-16-le"), "UTF-16"),
     "truncated.json": (indexed()[:-30], "broken or truncated JSON"),
-    "checkpoint.json": (CHECKPOINT, 'without a list "messages"'),
+    "checkpoint.json": (CHECKPOINT, "that exportd reads"),
     "nested.json": (b"[" * 100_000, "that exportd reads"),
     "nested-object.json": (b'{"messages":[{"index":0,"a":' + b"[" * 100_000, "nested"),
     "numbers.bin": (os.urandom(100_000), "that exportd reads"),
