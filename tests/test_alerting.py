@@ -225,10 +225,9 @@ def test_a_kill_at_any_step_of_the_spool_loses_no_alert(
             wait_until(lambda: slack.requests and mail.mails, 30)
             time.sleep(0.2)
     at = f"{point}:{1 + seed % 2}" if point == "relay.spool_sending" else point
-    with exportd.running(
-        EXPORTD_CRASH_AT=at, **(away if point == "relay.spool_sending" else {})
-    ) as killed:
-        assert killed.wait(30) == -signal.SIGKILL
+    where = away if point == "relay.spool_sending" else {}
+    killed = exportd("run", EXPORTD_CRASH_AT=at, **where)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     with exportd.running():
         for heard in (lambda: texts(slack), lambda: bodies(mail)):
             wait_until(
