@@ -13,22 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..models import Fault, Kind, Message, Region, Role, Span, Transcript
-from . import documents, jsonl
+from ..models import Fault, Kind, Message, Region, Transcript
+from . import claude_blocks, documents, jsonl
 from .base import Confidence
+from .bulk import without_bulk
 from .jsonl import Line
 from .spread import spread
 from .text import escape, escape_value
-from .values import (
-    anthropic_tokens,
-    call,
-    dropped,
-    inner,
-    moment,
-    text_in,
-    unique,
-    without_data,
-)
+from .values import anthropic_tokens, dropped, inner, moment, unique
 
 NAME = "claude-code-jsonl"
 TITLE = "Claude Code session JSONL"
@@ -40,13 +32,14 @@ DETECTED_BY = (
 VERSIONS = "1.0 to 2.1, main and sub-agent files"
 
 _SPOKEN = ("user", "assistant")
-_COMMAND = re.compile(r"\s*<(?:command-name|command-message|local-command|bash-)")
+_TOLD_BY_KIND = (*_SPOKEN, "system", "attachment")
 _LOGLINES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"loglines"\s*:\s*\[')
 # What a field of the message, or a key of ``extra``, says already.
 _SAID = {
     "type", "uuid", "parentUuid", "sessionId", "timestamp", "message", "cwd", "gitBranch",
     "version", "isSidechain", "agentId",
 }  # fmt: skip
+_TITLES = ("customTitle", "aiTitle", "summary")  # the first that there is; of one key the last
 
 
 def detect(head: bytes, name: str) -> Confidence:
@@ -69,7 +62,13 @@ def _is_spoken(record: dict[str, Any]) -> bool:
 
 
 def _is_aside(record: dict[str, Any]) -> bool:
-    named = isinstance(record.get("type"), str) and isinstance(record.get("sessionId"), str)
+    """A line of Claude Code that nobody speaks; a session may begin with many of them."""
+    kind = record.get("type")
+    if kind == "summary":
+        return isinstance(record.get("leafUuid"), str)
+    if kind == "file-history-snapshot":
+        return isinstance(record.get("snapshot"), dict)
+    named = isinstance(kind, str) and isinstance(record.get("sessionId"), str)
     return named and not isinstance(record.get("messages"), list) and "id" not in record
 
 
@@ -83,17 +82,19 @@ def _begins_spoken(head: bytes) -> bool:
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole file; a damaged line is a fault, and costs no other."""
     reader = _Reader()
-    parts = list(reader.read(_lines(raw)))
+    parts = list(reader.read(_lines(raw, reader.header)))
     if error := jsonl.unread(parts, raw, "a Claude Code session"):
         raise error
     return reader.transcript(parts, raw)
 
 
-def _lines(raw: bytes) -> Iterator[Line | Region | Fault]:
-    if _LOGLINES.match(raw[:1000]):
-        yield from documents.elements(raw, "loglines")[1]
-    else:
-        yield from jsonl.lines(raw)
+def _lines(raw: bytes, header: dict[str, Any]) -> Iterator[Line | Region | Fault]:
+    if not _LOGLINES.match(raw[:1000]):
+        return jsonl.lines(raw)
+    members, found = documents.elements(raw, "loglines")
+    if members:
+        header["document"] = escape_value(without_bulk(members))
+    return found
 
 
 @dataclass(slots=True)
@@ -102,13 +103,12 @@ class _Reader:
 
     session_id: str | None = None
     agent_id: str | None = None
-    title: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
-    compacted: bool = False
-    _lines: dict[str, bytes] = field(default_factory=dict)
+    _titles: dict[str, str] = field(default_factory=dict)
+    _seen: set[bytes] = field(default_factory=set)
     _ids: dict[str, int] = field(default_factory=dict)
     _first: dict[str, str] = field(default_factory=dict)  # of an answer: its first message
-    _usage: dict[str, dict[str, int]] = field(default_factory=dict)
+    _usage: dict[str, dict[str, int]] = field(default_factory=dict)  # the most complete
     _answered: set[str] = field(default_factory=set)
 
     def read(
@@ -121,7 +121,12 @@ class _Reader:
                 yield line
 
     def transcript(self, parts: list[Message | Region | Fault], raw: bytes) -> Transcript:
-        messages = [self._with_tokens(part) for part in parts if isinstance(part, Message)]
+        counts = {self._first[answer]: usage for answer, usage in self._usage.items()}
+        messages = [
+            replace(part, tokens=counts.get(part.source_id or ""))
+            for part in parts
+            if isinstance(part, Message)
+        ]
         if messages and self._is_pending(messages[-1]):
             messages[-1] = replace(messages[-1], in_flight=True)
         session_id = self.session_id
@@ -129,15 +134,14 @@ class _Reader:
             session_id = f"{session_id}-agent-{self.agent_id}"
             messages = _without_caller(messages)
         faults = tuple(part for part in parts if isinstance(part, Fault))
-        cut = bool(faults) and faults[-1].span.end == len(raw)
         return Transcript(
             format=NAME,
             parser_version=PARSER_VERSION,
             messages=tuple(messages),
             regions=tuple(part for part in parts if isinstance(part, Region)),
             cwd=self.header.get("cwd"),
-            title=self.title,
-            flags=("truncated_tail",) if cut else (),
+            title=next((self._titles[key] for key in _TITLES if key in self._titles), None),
+            flags=("truncated_tail",) if jsonl.is_cut(faults, raw) else (),
             header=self.header,
             session_id=session_id,
             faults=faults,
@@ -147,49 +151,39 @@ class _Reader:
         call_id = str(message.extra.get("call_id"))
         return message.kind is Kind.TOOL_CALL and call_id not in self._answered
 
-    def _with_tokens(self, message: Message) -> Message:
-        """The last line of an answer has the true count, the first message bears it."""
-        answer = str(message.extra.get("api_message_id") or message.source_id)
-        if self._first.get(answer) != message.source_id:
-            return message
-        return replace(message, tokens=self._usage.get(answer))
+    # -- one line ----------------------------------------------------------------
 
     def _line(self, line: Line) -> Iterator[Message | Region | Fault]:
         record = line.record
-        kind, said = record.get("type"), record.get("message")
+        kind = record.get("type")
         if not isinstance(kind, str):
             yield Fault(line.span, "no type", line.number)
             return
-        if kind in _SPOKEN and not isinstance(said, dict):
+        if kind in _SPOKEN and not isinstance(record.get("message"), dict):
             yield Fault(line.span, f"type {kind} without a message", line.number)
             return
         self._note(record)
         if "uuid" not in record and kind not in _SPOKEN:
-            self._title(record)
+            self._titles |= {k: escape(v) for k in _TITLES if (v := _text(record.get(k)))}
             yield Region(line.span, "ignored", f"{escape(kind)} is no part of the talk")
             return
         content = repr(sorted(record.items())).encode("utf-8", "surrogatepass")
-        own = _text(record.get("uuid")) or f"~{hashlib.sha256(content).hexdigest()[:16]}"
-        key = f"{record.get('agentId', '')}/{own}"
-        digest = hashlib.sha256(content).digest()
-        if self._lines.setdefault(key, digest) == digest and key in self._ids:
+        digest = hashlib.sha256(content)
+        own, is_new = _text(record.get("uuid")), digest.digest() not in self._seen
+        self._seen.add(digest.digest())
+        if not is_new and (own or record.get("timestamp")):
             yield Region(line.span, "ignored", "the same line again")
             return
-        self._ids.setdefault(key, 1)
-        source_id = unique(own, self._ids)
+        source_id = unique(own or f"~{digest.hexdigest()[:16]}", self._ids)
+        self._count(record, source_id)
         parent = _text(record.get("parentUuid"))
-        for message in spread(self._messages(record), line.span, source_id, parent):
-            if api_id := message.extra.get("api_message_id"):
-                self._first.setdefault(api_id, message.source_id or "")
-            yield message
-        if usage := anthropic_tokens(inner(record, "message").get("usage")):
-            answer = _text(inner(record, "message").get("id")) or source_id
-            self._first.setdefault(answer, source_id)
-            known = self._usage.get(answer, usage)
-            self._usage[answer] = max(known, usage, key=lambda one: one["total"])
+        yield from spread(self._messages(record), line.span, source_id, parent, self._ids)
 
     def _note(self, record: dict[str, Any]) -> None:
-        """The first that a line says of the session stands; later ones say it at their own."""
+        """The first that a line says of the session stands; later ones say it at their own.
+
+        So a file that grows stays the session it was.
+        """
         if self.session_id is None:
             self.session_id = _text(record.get("sessionId"))
             self.agent_id = _text(record.get("agentId")) if record.get("isSidechain") else None
@@ -197,92 +191,81 @@ class _Reader:
         for key, value in dropped(facts).items():
             self.header.setdefault(key, escape_value(value))
 
-    def _title(self, record: dict[str, Any]) -> None:
-        for key in ("customTitle", "summary", "aiTitle"):
-            if isinstance(record.get(key), str):
-                self.title = escape(record[key])
+    def _count(self, record: dict[str, Any], source_id: str) -> None:
+        """The counts of an answer grow from line to line; the largest are its own.
 
-    # -- one line ----------------------------------------------------------------
+        Its last line need not have them: old lines are written again at the end of a file.
+        """
+        said = inner(record, "message")
+        answer = _text(said.get("id")) or _text(record.get("requestId")) or source_id
+        self._first.setdefault(answer, source_id)
+        if usage := anthropic_tokens(said.get("usage")):
+            known = self._usage.get(answer, usage)
+            self._usage[answer] = max(known, usage, key=lambda one: one["total"])
 
     def _messages(self, record: dict[str, Any]) -> Iterator[Message]:
         said = record.get("message")
-        base = self._base(record)
+        base, at = self._base(record), moment(record.get("timestamp"))
         if not isinstance(said, dict):
-            yield self._aside(record, base)
+            found = claude_blocks.aside(record)
+            yield replace(found, occurred_at=at, extra={**found.extra, **base})
             return
-        self._note_answer(said, base)
-        model = said.get("model")
-        spoken = Role.ASSISTANT if record.get("type") == "assistant" else Role.USER
-        content = said.get("content")
-        blocks = content if isinstance(content, list) and content else [content]
-        for number, block in enumerate(blocks):
-            message = _block(block, spoken, record)
+        model = _text(said.get("model"))
+        for number, message in enumerate(claude_blocks.spoken(record)):
             if message.kind is Kind.TOOL_RESULT:
                 self._answered.add(str(message.extra.get("call_id")))
-            yield replace(
-                message,
-                text=escape(message.text),
-                occurred_at=moment(record.get("timestamp")),
-                model=_text(model),
-                extra={**message.extra, **(base if number == 0 else _short(base))},
-            )
-
-    def _note_answer(self, said: dict[str, Any], base: dict[str, Any]) -> None:
-        """What a line says of the answer it is part of goes to ``base``."""
-        rest = {k: v for k, v in said.items() if k not in ("role", "content", "model", "type")}
-        if stop_reason := rest.pop("stop_reason", None):
-            base["stop_reason"] = escape_value(stop_reason)
-        if api_id := _text(rest.pop("id", None)):
-            base["api_message_id"] = api_id
-        if rest := dropped(rest):
-            base.setdefault("raw", {})["message"] = escape_value(without_data(rest))
+            shared = base if number == 0 else _short(base)
+            extra = {**message.extra, **shared}
+            yield replace(message, occurred_at=at, model=model, extra=extra)
 
     def _base(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The keys of ``extra`` that every message of a line has."""
-        facts: dict[str, Any] = {
-            "cwd": record.get("cwd"),
-            "git_branch": record.get("gitBranch"),
-            "version": record.get("version"),
-            "agent": record.get("agentId"),
+        """The keys of ``extra`` that every message of a line has; ``raw`` is all the rest."""
+        said = inner(record, "message")
+        is_side = record.get("isSidechain") is True and "agentId" not in record
+        facts = {
+            "cwd": self._unless_known("cwd", record.get("cwd")),
+            "git_branch": self._unless_known("gitBranch", record.get("gitBranch")),
+            "version": self._unless_known("version", record.get("version")),
+            "agent": "sidechain" if is_side else record.get("agentId"),
+            "stop_reason": said.get("stop_reason"),
+            "api_message_id": _text(said.get("id")),
+            "raw": without_bulk(self._raw(record)) or None,
         }
-        known = self.header
-        same = {"cwd": "cwd", "git_branch": "gitBranch", "version": "version"}
-        for key, name in same.items():
-            if facts[key] is not None and known.get(name) == escape_value(facts[key]):
-                del facts[key]  # the transcript says it
-        if record.get("isSidechain") and "agentId" not in record:
-            facts["agent"] = "sidechain"
-        raw = {key: value for key, value in record.items() if key not in _SAID}
-        if record.get("sessionId") != self.session_id:
-            raw["sessionId"] = record.get("sessionId")
-        if moment(record.get("timestamp")) is None and "timestamp" in record:
-            raw["timestamp"] = record["timestamp"]
-        facts = {key: escape_value(value) for key, value in dropped(facts).items()}
-        if raw := dropped(raw):
-            facts["raw"] = escape_value(without_data(raw))
-        return facts
+        found: dict[str, Any] = escape_value(dropped(facts))
+        return found
 
-    def _aside(self, record: dict[str, Any], base: dict[str, Any]) -> Message:
-        """A line with an id that nobody speaks: of the system, or an attachment."""
-        kind = record["type"]
-        subtype = _text(record.get("subtype"))
-        content = record.get("content", record.get("attachment"))
-        text = content if isinstance(content, str) else ""
-        if not text and isinstance(content, dict):
-            text = f"{content.get('type', kind)}"
-        is_attachment = kind == "attachment"
-        if subtype == "local_command":
-            role, what = Role.USER, Kind.COMMAND
-        else:
-            role, what = Role.SYSTEM, Kind.ATTACHMENT if is_attachment else Kind.NOTICE
-        return Message(
-            role,
-            what,
-            escape(text or subtype or kind),
-            Span(0, 0),
-            occurred_at=moment(record.get("timestamp")),
-            extra={"status": subtype or escape(kind), **base},
-        )
+    def _unless_known(self, key: str, value: Any) -> Any:
+        return None if self.header.get(key) == escape_value(value) else value
+
+    def _raw(self, record: dict[str, Any]) -> dict[str, Any]:
+        raw = {key: value for key, value in record.items() if key not in _SAID}
+        is_told = {
+            "type": record["type"] in _TOLD_BY_KIND,
+            "uuid": isinstance(record.get("uuid"), str),
+            "parentUuid": isinstance(record.get("parentUuid"), str),
+            "sessionId": _text(record.get("sessionId")) == self.session_id,
+            "timestamp": moment(record.get("timestamp")) is not None,
+            "isSidechain": isinstance(record.get("isSidechain"), bool),
+        }
+        raw |= {key: record.get(key) for key, told in is_told.items() if not told}
+        raw["message"] = _answer_rest(record) or None
+        return dropped(raw)
+
+
+def _answer_rest(record: dict[str, Any]) -> Any:
+    """What a line says of the answer it is part of, and no other key has."""
+    said = record.get("message")
+    if not isinstance(said, dict):
+        return said
+    is_told = {
+        "content": True,
+        "stop_reason": True,
+        "role": said.get("role") == record["type"],
+        "type": said.get("type") == "message",
+        "model": isinstance(said.get("model"), str),
+        "id": isinstance(said.get("id"), str),
+    }
+    return dropped({key: value for key, value in said.items() if not is_told.get(key)})
 
 
 def _without_caller(messages: list[Message]) -> list[Message]:
@@ -301,41 +284,6 @@ def _without_caller(messages: list[Message]) -> list[Message]:
 def _short(base: dict[str, Any]) -> dict[str, Any]:
     """What further blocks of a line repeat of the first one."""
     return {key: base[key] for key in ("agent", "api_message_id") if key in base}
-
-
-def _block(block: Any, role: Role, record: dict[str, Any]) -> Message:
-    """One block of content as a message without its place."""
-    here = Span(0, 0)
-    match block:
-        case None | str() | {"type": "text", "text": str()}:
-            text = block["text"] if isinstance(block, dict) else block or ""
-            return Message(role, _spoken_kind(text, role, record), text, here)
-        case {"type": "thinking", "thinking": str(text)}:
-            return Message(role, Kind.THINKING, text, here)
-        case {"type": "tool_use", "name": str(tool)}:
-            given = block.get("input")
-            facts = {"tool": tool, "input": given, "call_id": block.get("id")}
-            extra = escape_value(dropped(facts))
-            return Message(role, Kind.TOOL_CALL, call(tool, given), here, extra=extra)
-        case {"type": "tool_result"}:
-            is_error = True if block.get("is_error") is True else None
-            facts = {"call_id": block.get("tool_use_id"), "is_error": is_error}
-            text = text_in(block.get("content"))
-            extra = escape_value(dropped(facts))
-            return Message(Role.TOOL, Kind.TOOL_RESULT, text, here, extra=extra)
-        case _:
-            extra = {"block": escape_value(without_data(block))}
-            return Message(role, Kind.ATTACHMENT, text_in([block]), here, extra=extra)
-
-
-def _spoken_kind(text: str, role: Role, record: dict[str, Any]) -> Kind:
-    if role is Role.ASSISTANT:
-        return Kind.TEXT
-    if _COMMAND.match(text):
-        return Kind.COMMAND
-    return (
-        Kind.NOTICE if record.get("isMeta") or record.get("isCompactSummary") else Kind.PROMPT
-    )
 
 
 def _text(value: object) -> str | None:

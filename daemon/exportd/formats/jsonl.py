@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,7 +13,7 @@ from ..models import Fault, Region, Span
 from .records import DECODER, may_be_deep, refuse_deep
 
 BOM = b"\xef\xbb\xbf"
-_DETECTED_LINES = 20
+_DETECTED_LINES = 200  # a session may begin with dozens of lines that are no talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,11 @@ def first_records(head: bytes) -> Iterator[dict[str, Any]]:
             yield record(content)
         except MalformedExport:
             continue
+
+
+def is_cut(faults: Sequence[Fault], raw: bytes) -> bool:
+    """Whether the last line was written only in part: it is damaged, and has no end."""
+    return bool(faults) and faults[-1].span.end == len(raw) and not raw.endswith(b"\n")
 
 
 def unread(parts: list[Any], raw: bytes, what: str) -> MalformedExport | None:

@@ -1,0 +1,129 @@
+"""What one line of Claude Code says: its blocks as messages that have no place and id yet.
+
+Nothing of a block is lost: what neither text nor a key of ``extra`` says is ``block``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..models import Kind, Message, Role, Span
+from .bulk import without_bulk
+from .text import escape, escape_value
+from .values import call, dropped, text_in
+
+_NOWHERE = Span(0, 0)
+_COMMAND = re.compile(r"\s*<(?:command-name|command-message|local-command|bash-)")
+_TOLD_BY_THE_CLIENT = re.compile(
+    r"\s*(?:\[Request interrupted by user|<task-notification>|<system-reminder>)"
+)
+
+
+def spoken(record: dict[str, Any]) -> Iterator[Message]:
+    """The blocks of a line of type user or assistant, at least one."""
+    role = Role.ASSISTANT if record.get("type") == "assistant" else Role.USER
+    said = record["message"].get("content")
+    for block in (said or [""]) if isinstance(said, list) else [said]:
+        yield _block(block, role, record)
+
+
+def aside(record: dict[str, Any]) -> Message:
+    """A line with an id that nobody speaks: of the system, or an attachment."""
+    kind, subtype = escape(record["type"]), record.get("subtype")
+    status = escape(subtype) if isinstance(subtype, str) and subtype else kind
+    role, what = Role.SYSTEM, Kind.ATTACHMENT if kind == "attachment" else Kind.NOTICE
+    if status == "local_command":
+        role, what = Role.USER, Kind.COMMAND
+    content = record.get("content", record.get("attachment"))
+    text = content if isinstance(content, str) else ""
+    if isinstance(content, dict):
+        text = str(content.get("type", kind))
+    return Message(role, what, escape(text) or status, _NOWHERE, extra={"status": status})
+
+
+def _block(block: Any, role: Role, record: dict[str, Any]) -> Message:
+    if block is None or isinstance(block, str):
+        block = {"type": "text", "text": block or ""}
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return _message(role, _kind(text, role, record), text, block=_rest(block, "text"))
+        case {"type": "thinking", "thinking": str(text)}:
+            return _message(role, Kind.THINKING, text, block=_thought(block))
+        case {"type": "redacted_thinking"}:
+            return _message(role, Kind.THINKING, "[redacted thinking]", block=_rest(block))
+        case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use", "name": str(tool)}:
+            given = block.get("input")
+            return _message(
+                role,
+                Kind.TOOL_CALL,
+                call(tool, given),
+                tool=tool,
+                input=given,
+                call_id=block.get("id"),
+                block=_rest(block, "name", "input", "id", own_type="tool_use"),
+            )
+        case {"type": str(kind)} if kind.endswith("tool_result"):
+            return _result(block)
+        case _:
+            shown = without_bulk(block)
+            return _message(role, Kind.ATTACHMENT, text_in([block]), block=shown)
+
+
+def _result(block: dict[str, Any]) -> Message:
+    told = ("tool_use_id", "content", *_told_error(block))
+    rest = _rest(block, *told, own_type="tool_result") or {}
+    content = block.get("content")
+    if isinstance(content, list) and (shown := [one for one in content if not _is_text(one)]):
+        rest["content"] = without_bulk(shown)  # of a picture its kind and size
+    return _message(
+        Role.TOOL,
+        Kind.TOOL_RESULT,
+        text_in(content),
+        call_id=block.get("tool_use_id"),
+        is_error=True if block.get("is_error") is True else None,
+        block=rest or None,
+    )
+
+
+def _told_error(block: dict[str, Any]) -> tuple[str, ...]:
+    return ("is_error",) if isinstance(block.get("is_error"), bool) else ()
+
+
+def _is_text(block: Any) -> bool:
+    return isinstance(block, str) or (
+        isinstance(block, dict) and set(block) == {"type", "text"} and block["type"] == "text"
+    )
+
+
+def _thought(block: dict[str, Any]) -> dict[str, Any] | None:
+    """A signature is opaque: its length says that there was one."""
+    rest = _rest(block, "thinking") or {}
+    if isinstance(signature := rest.get("signature"), str):
+        rest["signature"] = f"[{len(signature)} characters]"
+    return rest or None
+
+
+def _rest(block: dict[str, Any], *said: str, own_type: str = "") -> dict[str, Any] | None:
+    """What a block has beside the keys that are told already; its type if not the usual one."""
+    rest = {key: value for key, value in block.items() if key not in ("type", *said)}
+    if own_type and block["type"] != own_type:
+        rest["type"] = block["type"]
+    return without_bulk(dropped(rest)) or None
+
+
+def _message(role: Role, kind: Kind, text: str, **facts: Any) -> Message:
+    extra = escape_value(dropped(facts))
+    return Message(role, kind, escape(text), _NOWHERE, extra=extra)
+
+
+def _kind(text: str, role: Role, record: dict[str, Any]) -> Kind:
+    """Of what stands in the place of the user, only what a person wrote is a prompt."""
+    if role is Role.ASSISTANT:
+        return Kind.TEXT
+    if _COMMAND.match(text):
+        return Kind.COMMAND
+    if record.get("isMeta") or record.get("isCompactSummary"):
+        return Kind.NOTICE
+    return Kind.NOTICE if _TOLD_BY_THE_CLIENT.match(text) else Kind.PROMPT
