@@ -7,16 +7,18 @@ and time of the line that came first. So a file that ends between the two makes 
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..models import Fault, Kind, Message, Region, Role, Transcript
-from . import jsonl
+from ..models import TOKENS, Fault, Kind, Message, Region, Role, Transcript
+from . import codex_items, jsonl
 from .base import Confidence
+from .bulk import without_bulk
+from .codex_items import Key, Said
 from .jsonl import Line
 from .text import escape, escape_value
-from .values import call, dropped, moment, text_in, tokens, without_data
+from .values import dropped, moment, tokens
 
 NAME = "codex-jsonl"
 TITLE = "Codex CLI rollout"
@@ -25,24 +27,10 @@ DETECTED_BY = "lines with `timestamp`, `type` and `payload`, such as `session_me
 VERSIONS = "0.47 to 0.104"
 
 _TYPES = {"session_meta", "turn_context", "response_item", "event_msg", "compacted"}
-_EVENTS = {
-    "user_message": (Role.USER, Kind.PROMPT, "message"),
-    "agent_message": (Role.ASSISTANT, Kind.TEXT, "message"),
-    "agent_reasoning": (Role.ASSISTANT, Kind.THINKING, "text"),
-}
-_CALLS = ("function_call", "custom_tool_call", "local_shell_call", "web_search_call")
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
-_INJECTED = (
-    "<environment_context>", "<user_instructions>", "# AGENTS.md instructions",
-    "<INSTRUCTIONS>", "<permissions instructions>", "<collaboration_mode>",
-    "<skills_instructions>",
-)  # fmt: skip
-_HEADER = (
-    "originator", "cli_version", "source", "model_provider", "git", "forked_from_id", "cwd",
-)  # fmt: skip
+_NO_FACTS = ("id", "instructions", "base_instructions")  # of the session; long, or told
+_TURN_ENDS = ("task_complete", "turn_complete", "turn_aborted")
+_NEAR = 50  # lines: the two copies of a text stand a few lines apart
 _TWICE = "said by another line, too"
-
-_Key = tuple[Role, Kind, str]
 
 
 def detect(head: bytes, name: str) -> Confidence:
@@ -66,22 +54,58 @@ def parse(raw: bytes, name: str) -> Transcript:
             reader.parts.append(line)
     if error := jsonl.unread(reader.parts, raw, "a Codex rollout"):
         raise error
-    messages = [part for part in reader.parts if isinstance(part, Message)]
-    if messages and messages[-1].extra.get("call_id") and messages[-1].kind is Kind.TOOL_CALL:
-        messages[-1] = replace(messages[-1], in_flight=True)
     faults = tuple(part for part in reader.parts if isinstance(part, Fault))
-    cut = bool(faults) and faults[-1].span.end == len(raw)
+    parts = reader.parts if reader.has_talk or faults else list(map(_silent, reader.parts))
     return Transcript(
         format=NAME,
         parser_version=PARSER_VERSION,
-        messages=tuple(messages),
-        regions=tuple(part for part in reader.parts if isinstance(part, Region)),
+        messages=_with_open_call([part for part in parts if isinstance(part, Message)]),
+        regions=tuple(part for part in parts if isinstance(part, Region)),
         cwd=reader.header.get("cwd"),
-        flags=("truncated_tail",) if cut else (),
+        flags=("truncated_tail",) if jsonl.is_cut(faults, raw) else (),
         header=reader.header,
         session_id=reader.session_id,
         faults=faults,
     )
+
+
+def _silent(part: Message | Region | Fault) -> Message | Region | Fault:
+    """Of a start that was broken off: what was injected is no talk while nobody spoke."""
+    if isinstance(part, Message):
+        return Region(part.span, "ignored", "context of a session in which nobody spoke")
+    return part
+
+
+def _with_open_call(messages: list[Message]) -> tuple[Message, ...]:
+    """A call at the end waits for its output; one without an id gets none."""
+    last = messages[-1] if messages else None
+    if last and last.kind is Kind.TOOL_CALL and last.extra.get("call_id"):
+        messages[-1] = replace(last, in_flight=True)
+    return tuple(messages)
+
+
+class _Copies:
+    """What one kind of line has said, and the other kind has not yet, by place in ``parts``."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Role, dict[Key, deque[tuple[int, int]]]] = {}
+
+    def add(self, key: Key, place: int, line: int) -> None:
+        of_role = self._waiting.setdefault(key[0], {})
+        of_role.setdefault(key, deque()).append((place, line))
+
+    def take(self, key: Key, line: int) -> int | None:
+        """The place of the first that is near; one that is far away has no copy."""
+        waiting = self._waiting.get(key[0], {}).get(key)
+        while waiting:
+            place, at = waiting.popleft()
+            if line - at <= _NEAR:
+                return place
+        return None
+
+    def forget(self, role: Role) -> None:
+        """The copies of what was said so far, if there were any, have come."""
+        self._waiting.pop(role, None)
 
 
 @dataclass(slots=True)
@@ -89,11 +113,14 @@ class _Reader:
     parts: list[Message | Region | Fault] = field(default_factory=list)
     session_id: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
+    has_talk: bool = False
+    _is_begun: bool = False
     _model: str | None = None
     _counted: object = None
-    # What was said once so far: places in ``parts``, by what is said, apart for both kinds.
-    _events: dict[_Key, deque[int]] = field(default_factory=lambda: defaultdict(deque))
-    _items: dict[_Key, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    _last_answer: int | None = None  # its place
+    _owed: dict[str, int] | None = None  # counted before the model said a thing
+    _events: _Copies = field(default_factory=_Copies)
+    _items: _Copies = field(default_factory=_Copies)
 
     def line(self, line: Line) -> None:
         kind, payload = line.record.get("type"), line.record.get("payload")
@@ -107,162 +134,115 @@ class _Reader:
             self._model = escape(model) if isinstance(model, str) else self._model
             self._ignore(line, "ignored", "settings of a turn")
         elif kind == "response_item":
-            self._item(line, payload)
+            self._item(line, codex_items.of_item(payload))
         elif kind == "compacted":
-            text = payload.get("message")
-            rest = {
-                k: v for k, v in payload.items() if k not in ("message", "replacement_history")
-            }
-            self._add(line, Role.SYSTEM, Kind.NOTICE, text_in(text) or "[compacted]", rest)
+            self._item(line, codex_items.of_compaction(payload))
         else:
             self._event(line, payload)
+        self._is_begun = True
 
     def _session(self, payload: dict[str, Any]) -> None:
-        """The first one counts: a fork has those of its origin behind it."""
+        """Only the first line says what the file is: a fork has its origin's behind it."""
         own = payload.get("id")
-        if self.session_id is None and isinstance(own, str) and own:
-            self.session_id = escape(own)
-            known = {key: payload.get(key) for key in _HEADER}
-            self.header |= escape_value(dropped(known))
+        if not self._is_begun and not any(isinstance(part, Fault) for part in self.parts):
+            self.session_id = escape(own) if isinstance(own, str) and own else None
+            facts = {key: value for key, value in payload.items() if key not in _NO_FACTS}
+            self.header |= escape_value(without_bulk(dropped(facts)))
 
     def _ignore(self, line: Line, label: str, reason: str) -> None:
         self.parts.append(Region(line.span, label, reason))
 
-    def _add(
-        self,
-        line: Line,
-        role: Role,
-        kind: Kind,
-        text: str,
-        rest: dict[str, Any],
-        extra: dict[str, Any] | None = None,
-    ) -> None:
+    def _event(self, line: Line, payload: dict[str, Any]) -> None:
+        kind = payload.get("type")
+        if kind == "token_count":
+            self._count(payload.get("info"))
+            self._ignore(line, "ignored", "a count of tokens")
+            return
+        said = codex_items.of_event(payload)
+        if said is None:
+            self._ignore(line, "ignored", "progress that the screen shows")
+        elif any(self._items.take(key, line.number) is not None for key in said.copies):
+            self._ignore(line, "ignored", _TWICE)
+        else:
+            for key in said.copies:
+                self._events.add(key, len(self.parts), line.number)
+            self._add(line, said)
+        if kind in _TURN_ENDS:
+            self._forget(Role.USER, Role.ASSISTANT)
+
+    def _item(self, line: Line, said: Said) -> None:
+        """An item takes the place of the events that said the same before."""
+        place = len(self.parts)
+        told: list[Message] = []
+        for key in said.copies:
+            earlier = self._events.take(key, line.number)
+            if earlier is None:
+                self._items.add(key, place, line.number)
+                continue
+            event = self.parts[earlier]
+            if isinstance(event, Message):
+                told.append(event)
+                self.parts[earlier] = Region(event.span, "ignored", _TWICE)
+        self._add(line, said)
+        item = self.parts[place]
+        if told and isinstance(item, Message):
+            used = item.tokens
+            for event in told:
+                used = _sum(used, event.tokens)
+            first = told[0]
+            self.parts[place] = replace(
+                item, source_id=first.source_id, occurred_at=first.occurred_at, tokens=used
+            )
+
+    def _add(self, line: Line, said: Said) -> None:
         at = moment(line.record.get("timestamp"))
-        stamp = {} if at else {"timestamp": line.record.get("timestamp")}
-        raw = without_data(dropped({**rest, **stamp}))
-        facts = escape_value({**(extra or {}), **({"raw": raw} if raw else {})})
+        raw = {**said.rest, **({} if at else {"timestamp": line.record.get("timestamp")})}
+        facts = {**said.extra, "raw": without_bulk(dropped(raw)) or None}
+        is_answer = said.role is Role.ASSISTANT
         self.parts.append(
             Message(
-                role,
-                kind,
-                escape(text),
+                said.role,
+                said.kind,
+                escape(said.text),
                 line.span,
                 source_id=f"line-{line.number}",
                 occurred_at=at,
-                model=self._model if role is Role.ASSISTANT else None,
-                extra=facts,
+                model=self._model if is_answer else None,
+                tokens=self._owed if is_answer else None,
+                extra=escape_value(dropped(facts)),
             )
         )
+        self.has_talk = self.has_talk or not said.is_injected
+        if is_answer:
+            self._last_answer, self._owed = len(self.parts) - 1, None
+            self._forget(Role.USER)
 
-    def _event(self, line: Line, payload: dict[str, Any]) -> None:
-        kind = str(payload.get("type"))
-        if kind in _EVENTS:
-            role, what, key = _EVENTS[kind]
-            text = text_in(payload.get(key))
-            said = (role, what, "".join(text.split()))
-            if self._items[said]:
-                self._items[said].popleft()
-                self._ignore(line, "ignored", _TWICE)
-                return
-            self._events[said].append(len(self.parts))
-            rest = {k: v for k, v in payload.items() if k not in ("type", key) and v}
-            self._add(line, role, what, text, rest)
-        elif kind == "token_count":
-            self._count(payload.get("info"))
-            self._ignore(line, "ignored", "a count of tokens")
-        elif kind in ("turn_aborted", "error", "warning", "context_compacted"):
-            rest = {k: v for k, v in payload.items() if k != "type"}
-            said_text = text_in(payload.get("message") or payload.get("reason"))
-            text = f"[{kind}] {said_text}".strip()
-            self._add(line, Role.SYSTEM, Kind.NOTICE, text, rest)
-        else:
-            self._ignore(line, "ignored", "progress that the screen shows")
+    def _forget(self, *roles: Role) -> None:
+        for role in roles:
+            self._events.forget(role)
+            self._items.forget(role)
 
     def _count(self, info: Any) -> None:
         """The same count is told several times; it belongs to what the model said last."""
-        if not isinstance(info, dict) or info.get("total_token_usage") == self._counted:
+        if not isinstance(info, dict):
             return
-        self._counted = info.get("total_token_usage")
+        total = info.get("total_token_usage")
+        if total is not None and total == self._counted:
+            return
+        self._counted = total
         used = _tokens(info.get("last_token_usage"))
-        for place in range(len(self.parts) - 1, -1, -1):
-            part = self.parts[place]
-            if isinstance(part, Message) and part.role is Role.ASSISTANT:
-                if part.tokens and used:
-                    used = {k: part.tokens.get(k, 0) + used.get(k, 0) for k in used}
-                self.parts[place] = replace(part, tokens=used)
-                return
+        if self._last_answer is None:
+            self._owed = _sum(self._owed, used)
+            return
+        answer = self.parts[self._last_answer]
+        if isinstance(answer, Message):
+            self.parts[self._last_answer] = replace(answer, tokens=_sum(answer.tokens, used))
 
-    def _item(self, line: Line, payload: dict[str, Any]) -> None:
-        kind = payload.get("type")
-        if kind is not None and not isinstance(kind, str):
-            kind = "item"
-        if kind in ("message", None) and isinstance(payload.get("role"), str):
-            self._message(line, payload)
-        elif kind == "reasoning":
-            self._reasoning(line, payload)
-        elif kind in _CALLS:
-            tool = payload.get("name") if isinstance(payload.get("name"), str) else str(kind)
-            given = payload.get("arguments", payload.get("input", payload.get("action")))
-            facts = {"tool": tool, "input": given, "call_id": payload.get("call_id")}
-            used = ("type", "name", "arguments", "input", "action", "call_id", "status")
-            facts["status"] = payload.get("status")
-            rest = {k: v for k, v in payload.items() if k not in used}
-            text = call(str(tool), "" if given is None else given)
-            self._add(line, Role.ASSISTANT, Kind.TOOL_CALL, text, rest, dropped(facts))
-        elif kind in _OUTPUTS:
-            rest = {k: v for k, v in payload.items() if k not in ("type", "output", "call_id")}
-            extra = dropped({"call_id": payload.get("call_id")})
-            text = text_in(payload.get("output"))
-            self._add(line, Role.TOOL, Kind.TOOL_RESULT, text, rest, extra)
-        else:
-            rest = {k: v for k, v in payload.items() if k != "type"}
-            self._add(line, Role.SYSTEM, Kind.NOTICE, f"[{kind}]", rest)
 
-    def _message(self, line: Line, payload: dict[str, Any]) -> None:
-        text, speaker = text_in(payload.get("content")), payload["role"]
-        used = ("type", "role", "content")
-        rest = {k: v for k, v in payload.items() if k not in used}
-        if speaker == "assistant":
-            role, kind = Role.ASSISTANT, Kind.TEXT
-        elif speaker == "user" and not text.lstrip().startswith(_INJECTED):
-            role, kind = Role.USER, Kind.PROMPT
-        else:
-            role, kind = Role.SYSTEM, Kind.NOTICE
-        self._add(line, role, kind, text, rest)
-        self._pair([(role, kind, "".join(text.split()))])
-
-    def _reasoning(self, line: Line, payload: dict[str, Any]) -> None:
-        summary = payload.get("summary")
-        texts = [text_in([one]) for one in summary] if isinstance(summary, list) else []
-        content = payload.get("content")
-        text = text_in(content) if content else "\n\n".join(texts)
-        used = ("type", "summary", "content", "encrypted_content")
-        rest = {k: v for k, v in payload.items() if k not in used}
-        if isinstance(hidden := payload.get("encrypted_content"), str):
-            rest["encrypted_content"] = f"[{len(hidden)} characters, encrypted]"
-        self._add(line, Role.ASSISTANT, Kind.THINKING, text, rest)
-        self._pair([(Role.ASSISTANT, Kind.THINKING, "".join(one.split())) for one in texts])
-
-    def _pair(self, said: list[_Key]) -> None:
-        """The item added last takes the place of the events that said the same before."""
-        own = len(self.parts) - 1
-        item = self.parts[own]
-        for key in said:
-            if not self._events[key]:
-                self._items[key].append(own)
-                continue
-            place = self._events[key].popleft()
-            event = self.parts[place]
-            if isinstance(event, Message) and isinstance(item, Message):
-                if key is said[0]:
-                    item = replace(
-                        item,
-                        source_id=event.source_id,
-                        occurred_at=event.occurred_at,
-                        tokens=event.tokens,
-                    )
-                self.parts[place] = Region(event.span, "ignored", _TWICE)
-        self.parts[own] = item
+def _sum(one: Any, other: Any) -> dict[str, int] | None:
+    counts = [count for count in (one, other) if count]
+    found = {k: sum(c.get(k, 0) for c in counts) for k in TOKENS if any(k in c for c in counts)}
+    return found or None
 
 
 def _tokens(usage: Any) -> dict[str, int] | None:
