@@ -186,10 +186,11 @@ def _unpacked(output: Any) -> tuple[str, dict[str, Any]]:
 def _measured(packed: dict[str, Any]) -> dict[str, Any]:
     told = packed.get("metadata")
     told = told if isinstance(told, dict) else {}
-    code, seconds = told.get("exit_code"), told.get("duration_seconds")
+    code: Any = told.get("exit_code")
+    seconds: Any = told.get("duration_seconds")
     failed = (isinstance(code, int) and code != 0) or packed.get("success") is False
     facts: dict[str, Any] = {"is_error": True} if failed else {}
-    if isinstance(seconds, int | float) and 0 <= seconds < _LONGEST_S:
+    if type(seconds) in (int, float) and 0 <= seconds < _LONGEST_S:
         facts["latency_ms"] = round(seconds * 1000)
     return facts
 
