@@ -277,6 +277,14 @@ def test_a_call_at_the_end_waits_for_its_result() -> None:
     assert _only(call).extra["input"] == {}
 
 
+@pytest.mark.parametrize("levels", [90, 900, 10_000])
+def test_an_input_nested_too_deeply_to_be_stored_stays_text(levels: int) -> None:
+    given = '{"a": ' + "[" * levels + "]" * levels + "}"
+    message = _only(_item("function_call", name="shell", arguments=given, call_id="c"))
+    assert message.extra["input"] == given
+    assert message.text == f"shell({given})"
+
+
 # -- tokens --------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ _INJECTED = (
 )  # fmt: skip
 _AROUND_PICTURES = ("<image", "</image>")  # parts of an item that its event does not show
 _LONGEST_S = 1e9
+_DEEPEST = 40  # levels of JSON in a text that are worth reading; deeper it stays text
 
 Key = tuple[Role, Kind, str]
 COMPACTED: Key = (Role.SYSTEM, Kind.NOTICE, "compacted")
@@ -196,12 +197,12 @@ def _measured(packed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(text: Any) -> dict[str, Any] | None:
-    """The object that a text is as JSON, if it is one that can be stored."""
+    """The object that a text is as JSON, unless storing it would cost the whole file."""
     if not isinstance(text, str) or not text.startswith("{"):
         return None
     with suppress(ValueError, RecursionError, MalformedExport):
         value = DECODER.decode(text)
-        refuse_deep([value])
+        refuse_deep([value], _DEEPEST)
         return value if isinstance(value, dict) else None
     return None
 

@@ -49,13 +49,13 @@ def may_be_deep(text: str) -> bool:
     return text.count("[") + text.count("{") > MAX_DEPTH
 
 
-def refuse_deep(value: Any) -> None:
-    """``MalformedExport`` where a value is nested more than ``MAX_DEPTH`` levels deep.
+def refuse_deep(value: Any, most: int = MAX_DEPTH) -> None:
+    """``MalformedExport`` where a value is nested more than ``most`` levels deep.
 
     Breadth first: what reads it later calls itself for every level.
     """
     row = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         row = [
             one
             for outer in row
