@@ -103,13 +103,17 @@ def without_data(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             key: f"[{len(inner)} characters of base64]"
-            if key in ("data", "image_url") and isinstance(inner, str) and len(inner) > 200
+            if isinstance(inner, str) and len(inner) > 200 and _holds_data(key, inner)
             else without_data(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [without_data(inner) for inner in value]
     return value
+
+
+def _holds_data(key: str, value: str) -> bool:
+    return key in ("data", "image_url") or (key == "url" and value.startswith("data:"))
 
 
 def inner(value: object, key: str) -> dict[str, Any]:
@@ -119,9 +123,39 @@ def inner(value: object, key: str) -> dict[str, Any]:
 
 
 def unique(source_id: str, seen: dict[str, int]) -> str:
-    """``source_id``, or with ``~2``, ``~3`` … where other content had it before."""
-    count = seen[source_id] = seen.get(source_id, 0) + 1
-    return source_id if count == 1 else f"{source_id}~{count}"
+    """``source_id``, or with ``~2``, ``~3`` … where other content had it before.
+
+    What it returns is given out once, even where a record is itself called ``ID~2``.
+    """
+    count = seen.get(source_id, 0) + 1
+    own = source_id
+    if count > 1:
+        while (own := f"{source_id}~{count}") in seen:
+            count += 1
+        seen[own] = 1
+    seen[source_id] = count
+    return own
+
+
+class Repeats:
+    """Which records were read before: the same id, and the same content."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Any] = {}
+        self._later: dict[str, set[str]] = {}
+
+    def has(self, own: str, record: Any) -> bool:
+        """Whether this very record was seen; it is from now on. Linear in what is read."""
+        if own not in self._first:
+            self._first[own] = record
+            return False
+        if self._first[own] == record:
+            return True
+        later, content = self._later.setdefault(own, set()), json.dumps(record, sort_keys=True)
+        if content in later:
+            return True
+        later.add(content)
+        return False
 
 
 def dropped(facts: Mapping[str, Any]) -> dict[str, Any]:
