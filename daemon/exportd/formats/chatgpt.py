@@ -17,9 +17,9 @@ from ..models import Fault, Kind, Message, Region, Role, Span, Transcript
 from . import documents
 from .base import Confidence
 from .records import depth
-from .spread import spread
+from .spread import spread, with_open_end
 from .text import decode, escape, escape_value
-from .values import compact_json, dropped, moment, without_data
+from .values import Repeats, call, compact_json, dropped, moment, unique, without_data
 
 NAME = "chatgpt"
 TITLE = "conversation of a ChatGPT export"
@@ -35,6 +35,7 @@ _ROLES = {
     "tool": (Role.TOOL, Kind.TOOL_RESULT),
     "system": (Role.SYSTEM, Kind.NOTICE),
 }
+_PLAIN = ("", "text", "code", "multimodal_text")
 _LATE = datetime.max.replace(tzinfo=UTC)
 _HIDDEN = "is_visually_hidden_from_conversation"
 
@@ -56,6 +57,8 @@ def parse(raw: bytes, name: str) -> Transcript:
     nodes: dict[str, dict[str, Any]] = {}
     spans: dict[str, Span] = {}
     parts: list[Region | Fault] = []
+    ids: dict[str, int] = {}
+    repeats = Repeats()
     at = 0
     for span, (key, node) in found:
         if at < span.start:
@@ -64,25 +67,24 @@ def parse(raw: bytes, name: str) -> Transcript:
         at = span.end
         if not isinstance(node, dict):
             parts.append(Fault(span, f"a node that is a {type(node).__name__}, no object"))
-        elif key in nodes:
-            parts.append(Region(span, "ignored", "another node of the same id"))
+        elif repeats.has(key, node):
+            parts.append(Region(span, "ignored", "the same record again"))
         else:
-            nodes[key], spans[key] = node, span
+            own = unique(key, ids)
+            nodes[own], spans[own] = node, span
     if at < len(raw):
         parts.append(Region(Span(at, len(raw)), "header", "JSON around the nodes"))
     messages: list[Message] = []
+    placed: set[str] = set()
     for key in _order(nodes):
         said = nodes[key].get("message")
         if not isinstance(said, dict):
             where = "separator" if said is None else "ignored"
             parts.append(Region(spans[key], where, "a node without a message"))
             continue
-        parent = next(
-            (up for up in _up(nodes, nodes[key].get("parent")) if _has(nodes, up)), None
-        )
-        one = _message(said)
-        follows = escape(parent) if parent else None
-        messages += spread([one], spans[key], escape(key), follows)
+        one = _message(said, _beside(key, nodes[key]))
+        messages += spread([one], spans[key], escape(key), _follows(nodes, key, placed))
+        placed.add(key)
     header = {
         name: value
         for name, value in facts.items()
@@ -93,7 +95,7 @@ def parse(raw: bytes, name: str) -> Transcript:
     return Transcript(
         format=NAME,
         parser_version=PARSER_VERSION,
-        messages=tuple(messages),
+        messages=with_open_end(messages),
         regions=tuple(part for part in parts if isinstance(part, Region)),
         title=escape(title) if isinstance(title, str) and title else None,
         header=escape_value(header),
@@ -102,8 +104,24 @@ def parse(raw: bytes, name: str) -> Transcript:
     )
 
 
-def _has(nodes: Mapping[str, Mapping[str, Any]], key: str) -> bool:
-    return isinstance(nodes[key].get("message"), dict)
+def _follows(nodes: Mapping[str, Mapping[str, Any]], key: str, placed: set[str]) -> str | None:
+    """The nearest message above, or the node above that the export does not have.
+
+    It is one of those ``placed`` before, so that a circle of parents is none of messages.
+    """
+    above = nodes[key].get("parent")
+    for up in _up(nodes, above):
+        if up in placed:
+            return escape(up)
+        above = nodes[up].get("parent")
+    return escape(above) if isinstance(above, str) and above not in nodes else None
+
+
+def _beside(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node says beside its message; ids only where they are not its key."""
+    rest = {k: v for k, v in node.items() if k not in ("id", "message", "parent", "children")}
+    ids = {"node_id": node.get("id"), "id": node["message"].get("id")}
+    return {**rest, **{k: v for k, v in ids.items() if v != key}}
 
 
 def _up(nodes: Mapping[str, Mapping[str, Any]], key: object) -> Iterator[str]:
@@ -139,48 +157,76 @@ def _order(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 stack += sorted(children.get(key, []), key=by_time, reverse=True)
 
 
-def _message(said: dict[str, Any]) -> Message:
-    author = said.get("author")
-    known = author if isinstance(author, dict) else {}
-    role, kind = _ROLES.get(str(known.get("role")), (Role.SYSTEM, Kind.NOTICE))
-    metadata = said.get("metadata")
-    notes = dict(metadata) if isinstance(metadata, dict) else {}
-    content = said.get("content")
+def _message(said: dict[str, Any], beside: Mapping[str, Any]) -> Message:
+    author, metadata, content = said.get("author"), said.get("metadata"), said.get("content")
+    who = author if isinstance(author, dict) else {"author": author}
+    notes = dict(metadata) if isinstance(metadata, dict) else {"metadata": metadata}
     body = content if isinstance(content, dict) else {"content_type": "", "parts": [content]}
-    what = body.get("content_type")
-    tool = None
-    if role is Role.ASSISTANT and what in ("thoughts", "reasoning_recap"):
-        kind = Kind.THINKING
-    elif role is Role.ASSISTANT and what == "code":
-        kind, tool = Kind.TOOL_CALL, said.get("recipient")
-    elif role is Role.TOOL:
-        tool = known.get("name")
+    role, kind, tool = _speaker(said, who, body)
+    text, model = _text(body), notes.get("model_slug")
     created = moment(said.get("create_time"))
-    extra: dict[str, Any] = {
+    is_call = kind is Kind.TOOL_CALL
+    extra = {
         "tool": tool,
+        "input": text if is_call else None,
         "status": said.get("status"),
-        "hidden": True if notes.pop(_HIDDEN, None) is True else None,
+        "hidden": True if notes.get(_HIDDEN) is True else None,
         "weight": said.get("weight") if said.get("weight") not in (None, 1, 1.0) else None,
         "files": notes.pop("attachments", None),
     }
-    model = notes.pop("model_slug", None)
+    for key, is_told in ((_HIDDEN, extra["hidden"]), ("model_slug", isinstance(model, str))):
+        if is_told:
+            del notes[key]
     used = ("id", "author", "content", "status", "weight", "metadata")
-    rest = {k: v for k, v in said.items() if k not in used and v not in (None, [], {})}
+    rest = {k: v for k, v in said.items() if k not in used}
     if created is not None:
-        rest.pop("create_time", None)
-    rest["metadata"] = {k: v for k, v in notes.items() if v not in (None, [], {})} or None
-    if what not in ("text", "code", "multimodal_text"):
-        rest["content"] = {k: v for k, v in body.items() if k not in ("parts", "text")}
-    extra["raw"] = without_data(dropped(rest)) or None
+        del rest["create_time"]
+    known = {"role"} if role.value == who.get("role") else set()
+    known |= {"name"} if role is Role.TOOL and who.get("name") == tool else set()
+    rest["author"] = _stated({k: v for k, v in who.items() if k not in known})
+    rest["metadata"], rest["content"] = _stated(notes), _stated(_unshown(body))
+    extra["raw"] = without_data(_stated({**beside, **rest})) or None
     return Message(
         role,
         kind,
-        escape(_text(body)),
+        escape(call(tool, text) if is_call and tool else text),
         Span(0, 0),
         occurred_at=created,
         model=escape(model) if isinstance(model, str) else None,
         extra=escape_value(dropped(extra)),
     )
+
+
+def _speaker(
+    said: Mapping[str, Any], who: Mapping[str, Any], body: Mapping[str, Any]
+) -> tuple[Role, Kind, str | None]:
+    """Who speaks, and with which tool: an answer addressed to anyone but all is a call."""
+    role, kind = _ROLES.get(str(who.get("role")), (Role.SYSTEM, Kind.NOTICE))
+    to, name = said.get("recipient"), who.get("name")
+    if role is Role.TOOL:
+        return role, kind, name if isinstance(name, str) else None
+    if role is Role.ASSISTANT and body.get("content_type") in ("thoughts", "reasoning_recap"):
+        return role, Kind.THINKING, None
+    if role is Role.ASSISTANT and isinstance(to, str) and to not in ("", "all"):
+        return role, Kind.TOOL_CALL, to
+    return role, kind, None
+
+
+def _stated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if value not in (None, "", [], {})}
+
+
+def _unshown(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a content what its text does not show: pointers to pictures, language, sources."""
+    rest = {key: value for key, value in body.items() if key not in ("parts", "text")}
+    parts, text = body.get("parts"), body.get("text")
+    if isinstance(parts, list):
+        rest["parts"] = [part for part in parts if isinstance(part, dict | list)]
+        rest["text"] = text
+    else:
+        rest["parts"], rest["text"] = parts, None if isinstance(text, str) else text
+    is_plain = not _stated({k: v for k, v in rest.items() if k != "content_type"})
+    return {} if is_plain and rest.get("content_type") in _PLAIN else rest
 
 
 def _text(body: Mapping[str, Any]) -> str:
@@ -191,7 +237,7 @@ def _text(body: Mapping[str, Any]) -> str:
             return text
         case {"thoughts": list(thoughts)}:
             return "\n\n".join(map(_part, thoughts))
-        case {"content": str(text)}:
+        case {"content": str(text)} | {"result": str(text)}:
             return text
         case _:
             return ""

@@ -15,9 +15,9 @@ from . import documents
 from .base import Confidence
 from .jsonl import Line
 from .records import depth
-from .spread import spread
+from .spread import spread, with_open_end
 from .text import decode, escape, escape_value
-from .values import call, dropped, moment, text_in, unique, without_data
+from .values import Repeats, call, dropped, moment, text_in, unique, without_data
 
 NAME = "claude-ai"
 TITLE = "conversation of a claude.ai export"
@@ -47,14 +47,12 @@ def parse(raw: bytes, name: str) -> Transcript:
     facts, records = documents.elements(raw, "chat_messages")
     parts = list(_parts(records))
     messages = tuple(part for part in parts if isinstance(part, Message))
-    header = {
-        k: facts.get(k) for k in ("created_at", "updated_at", "summary", "model", "project")
-    }
+    header = {key: value for key, value in facts.items() if key not in ("uuid", "name")}
     title, uuid = facts.get("name"), facts.get("uuid")
     return Transcript(
         format=NAME,
         parser_version=PARSER_VERSION,
-        messages=messages,
+        messages=with_open_end(messages),
         regions=tuple(part for part in parts if isinstance(part, Region)),
         title=escape(title) if isinstance(title, str) and title else None,
         header=escape_value(dropped(header)),
@@ -65,7 +63,7 @@ def parse(raw: bytes, name: str) -> Transcript:
 
 def _parts(records: Iterator[Line | Region | Fault]) -> Iterator[Message | Region | Fault]:
     ids: dict[str, int] = {}
-    seen: dict[str, dict[str, Any]] = {}
+    repeats = Repeats()
     for part in records:
         if not isinstance(part, Line):
             yield part
@@ -76,55 +74,91 @@ def _parts(records: Iterator[Line | Region | Fault]) -> Iterator[Message | Regio
             missing = "sender (human or assistant)" if isinstance(own, str) else "uuid"
             yield Fault(part.span, f"a message without a usable {missing}", part.number)
             continue
-        if seen.setdefault(own, record) == record and own in ids:
-            yield Region(part.span, "ignored", "the same message again")
+        if repeats.has(own, record):
+            yield Region(part.span, "ignored", "the same record again")
             continue
         parent = record.get("parent_message_uuid")
         follows = escape(parent) if isinstance(parent, str) and parent != _ROOT else None
-        yield from spread(_messages(record, role), part.span, unique(escape(own), ids), follows)
+        source_id = unique(escape(own), ids)
+        yield from spread(_messages(record, role), part.span, source_id, follows, ids)
 
 
 def _messages(record: dict[str, Any], role: Role) -> Iterator[Message]:
-    rest = {key: value for key, value in record.items() if key not in _SAID}
     created = moment(record.get("created_at"))
-    if created is None:
-        rest["created_at"] = record.get("created_at")
-    extra = {"raw": escape_value(without_data(rest))} if (rest := dropped(rest)) else {}
-    blocks = record.get("content")
-    said = record.get("text")
+    blocks, said = record.get("content"), record.get("text")
+    if isinstance(blocks, str) and not said:
+        said = blocks
     if not isinstance(blocks, list) or not blocks:
         blocks = [{"type": "text", "text": said if isinstance(said, str) else ""}]
     attachments = record.get("attachments")
-    files = attachments if isinstance(attachments, list) else []
-    for number, block in enumerate([*blocks, *({"attachment": file} for file in files)]):
+    given = attachments if isinstance(attachments, list) else []
+    extra = _extra(record, [file for file in given if not _extracted(file)])
+    read = [{"attachment": file} for file in given if _extracted(file)]
+    for number, block in enumerate([*blocks, *read]):
         kind, speaker, text, own = _block(block, role)
-        facts = escape_value({**own, **(extra if number == 0 else {})})
+        facts = escape_value({**dropped(own), **(extra if number == 0 else {})})
         yield Message(speaker, kind, escape(text), Span(0, 0), occurred_at=created, extra=facts)
+
+
+def _extra(record: dict[str, Any], files: list[Any]) -> dict[str, Any]:
+    """What no message shows: files of which only the name is known, and all other keys."""
+    rest = {key: value for key, value in record.items() if key not in _SAID}
+    if isinstance(record.get("files"), list):
+        files = [*files, *rest.pop("files")]
+    if not isinstance(record.get("attachments"), list):
+        rest["attachments"] = record.get("attachments")
+    if moment(record.get("created_at")) is None:
+        rest["created_at"] = record.get("created_at")
+    if not isinstance(record.get("parent_message_uuid"), str):
+        rest["parent_message_uuid"] = record.get("parent_message_uuid")
+    blocks, said = record.get("content"), record.get("text")
+    if not isinstance(blocks, list) and (said or not isinstance(blocks, str)):
+        rest["content"] = blocks
+    if not isinstance(said, str) or (isinstance(blocks, list) and _differs(said, blocks)):
+        rest["text"] = said
+    raw = without_data(dropped(rest))
+    return {**({"files": files} if files else {}), **({"raw": raw} if raw else {})}
+
+
+def _differs(said: str, blocks: list[Any]) -> bool:
+    """Whether ``text`` says what its blocks do not; white space between them aside."""
+    texts = (block.get("text") for block in blocks if isinstance(block, dict))
+    shown = "".join(text for text in texts if isinstance(text, str))
+    return bool(blocks) and "".join(said.split()) != "".join(shown.split())
+
+
+def _extracted(file: Any) -> bool:
+    return isinstance(file, dict) and bool(file.get("extracted_content"))
 
 
 def _block(block: Any, role: Role) -> tuple[Kind, Role, str, dict[str, Any]]:
     match block:
         case {"type": "text", "text": str(text)}:
-            rest = {k: v for k, v in block.items() if k not in ("type", "text") and v}
             kind = Kind.PROMPT if role is Role.USER else Kind.TEXT
-            return kind, role, text, {"block": rest} if rest else {}
+            return kind, role, text, _rest(block, "text")
         case {"type": "thinking", "thinking": str(text)}:
-            return Kind.THINKING, role, text, {}
+            return Kind.THINKING, role, text, _rest(block, "thinking")
         case {"type": "tool_use", "name": str(tool)}:
             given = block.get("input")
-            rest = {k: v for k, v in block.items() if k not in ("type", "name", "input") and v}
-            facts = {"tool": tool, "input": given, "block": rest}
-            return Kind.TOOL_CALL, role, call(tool, given), facts
+            facts = {"tool": tool, "input": given, "call_id": block.get("id")}
+            return Kind.TOOL_CALL, role, call(tool, given), {
+                **facts, **_rest(block, "name", "input", "id"),
+            }  # fmt: skip
         case {"type": "tool_result"}:
-            said = ("type", "name", "content", "is_error")
-            rest = {k: v for k, v in block.items() if k not in said and v}
-            facts = {"tool": block.get("name"), "block": without_data(rest)}
+            facts = {"tool": block.get("name"), "call_id": block.get("tool_use_id")}
             if block.get("is_error") is True:
                 facts["is_error"] = True
-            return Kind.TOOL_RESULT, Role.TOOL, text_in(block.get("content")), dropped(facts)
+            said = ("name", "tool_use_id", "content", "is_error")
+            text = text_in(block.get("content"))
+            return Kind.TOOL_RESULT, Role.TOOL, text, {**facts, **_rest(block, *said)}
         case {"attachment": file}:
-            held = file.get("extracted_content") if isinstance(file, dict) else None
-            rest = {k: v for k, v in file.items() if k != "extracted_content"} if held else file
-            return Kind.ATTACHMENT, role, text_in(held), {"files": [rest]}
+            rest = {k: v for k, v in file.items() if k != "extracted_content"}
+            return Kind.ATTACHMENT, role, text_in(file["extracted_content"]), {"files": [rest]}
         case _:
             return Kind.NOTICE, role, text_in([block]), {"block": without_data(block)}
+
+
+def _rest(block: dict[str, Any], *said: str) -> dict[str, Any]:
+    """What a block holds beside what is shown of it; absent, empty and false say nothing."""
+    rest = {k: v for k, v in block.items() if k not in ("type", *said) and v}
+    return {"block": without_data(rest)} if rest else {}

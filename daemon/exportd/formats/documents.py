@@ -12,6 +12,8 @@ from ..models import Fault, Region, Span
 from .jsonl import BOM, Line
 from .records import DECODER, may_be_deep, refuse_deep
 
+Record = tuple[int, int, Any]  # start, end (characters), value
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -55,10 +57,8 @@ def document(
     """
     start = len(BOM) if raw.startswith(BOM) else 0
     text = raw[start:].decode("utf-8", "surrogateescape")
-    members: dict[str, Any] = {}
-    found: list[tuple[int, int, Any]] = []
     try:
-        _read(text, keys, members_of, members, found)
+        members, found = read(text, keys, members_of)
     except json.JSONDecodeError as error:
         raise MalformedExport(
             f"broken or truncated JSON at line {error.lineno} of {text.count(chr(10)) + 1}, "
@@ -69,22 +69,28 @@ def document(
     if may_be_deep(text):
         for part in (members, *(value for _, _, value in found)):
             refuse_deep([part])
-    placed, at, offset = [], 0, start  # the same place in characters and in bytes
+    return members, list(placed(text, found, start))
+
+
+def placed(text: str, found: list[Record], offset: int = 0) -> Iterator[tuple[Span, Any]]:
+    """Values with their places in bytes; ``offset`` is where ``text`` begins in the file."""
+    at = 0
     for first, last, value in found:
         begin = offset + _size(text[at:first])
         offset, at = begin + _size(text[first:last]), last
-        placed.append((Span(begin, offset), value))
-    return members, placed
+        yield Span(begin, offset), value
 
 
-def _read(
-    text: str,
-    keys: tuple[str, ...],
-    members_of: str | None,
-    members: dict[str, Any],
-    found: list[tuple[int, int, Any]],
-) -> None:
-    at = _expect(text, _skip(text, 0), "{")
+def read(
+    text: str, keys: tuple[str, ...], members_of: str | None = None, at: int = 0
+) -> tuple[dict[str, Any], list[Record]]:
+    """The object that begins at ``at``: its other members, and what :func:`document` finds.
+
+    ``JSONDecodeError`` and ``RecursionError`` are left to the caller.
+    """
+    members: dict[str, Any] = {}
+    found: list[Record] = []
+    at = _expect(text, _skip(text, at), "{")
     while text[at : at + 1] != "}":
         key, at = DECODER.raw_decode(text, at)
         if not isinstance(key, str):
@@ -100,9 +106,10 @@ def _read(
         at = _next(text, at, "}")
     if (end := _skip(text, at + 1)) != len(text):
         raise json.JSONDecodeError("Text after the end of the object", text, end)
+    return members, found
 
 
-def _list(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
+def _list(text: str, at: int, found: list[Record]) -> int:
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
         value, end = DECODER.raw_decode(text, at)
@@ -111,7 +118,7 @@ def _list(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
     return at + 1
 
 
-def _object(text: str, at: int, found: list[tuple[int, int, Any]]) -> int:
+def _object(text: str, at: int, found: list[Record]) -> int:
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
         key, end = DECODER.raw_decode(text, at)

@@ -1,20 +1,29 @@
-"""Gemini CLI sessions (FORMATS 8): one JSON document, or newer JSONL, by message ids."""
+"""Gemini CLI sessions (FORMATS 8): one JSON document, or newer JSONL, by message ids.
+
+JSONL is a log: whenever a message gains thoughts, counts or calls, all of it is appended
+again under its id, and the last state holds (``pushMessage`` and ``loadConversationRecord``
+in packages/core/src/services/chatRecordingService.ts of gemini-cli). So one id is one
+message here, and its counts count once. ``$set`` changes facts of the session, ``$rewindTo``
+takes back a message and what follows; what was taken back is kept.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..errors import MalformedExport
-from ..models import Fault, Kind, Message, Region, Role, Span, Transcript
+from ..models import Fault, Message, Region, Span, Transcript
 from . import documents, jsonl
 from .base import Confidence
+from .gemini_messages import listed, messages_of
 from .jsonl import Line
+from .records import depth
 from .spread import spread
 from .text import decode, escape, escape_value
-from .values import call, compact_json, dropped, moment, text_in, tokens, unique, without_data
+from .values import Repeats, dropped, unique
 
 NAME = "gemini-cli"
 TITLE = "Gemini CLI session"
@@ -22,14 +31,7 @@ PARSER_VERSION = 1
 DETECTED_BY = "`sessionId` and `messages`, or lines, of type user or gemini"
 VERSIONS = "JSON and JSONL"
 
-_DOCUMENT = re.compile(r'\{[^\[]*"messages"\s*:\s*\[', re.DOTALL)
-_ROLES = {
-    "user": (Role.USER, Kind.PROMPT),
-    "gemini": (Role.ASSISTANT, Kind.TEXT),
-    "model": (Role.ASSISTANT, Kind.TEXT),
-}
-_SAID = {"id", "type", "content", "timestamp", "thoughts", "toolCalls", "tokens", "model"}
-_HEADER = ("projectHash", "startTime", "lastUpdated", "kind", "summary")
+_MESSAGES = re.compile(r'"messages"\s*:\s*\[')
 
 
 def detect(head: bytes, name: str) -> Confidence:
@@ -38,8 +40,9 @@ def detect(head: bytes, name: str) -> Confidence:
     if any(map(_is_message, records)) or any(map(_is_head, records)):
         return Confidence(certain=True, reason="lines of type user or gemini")
     text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    found = _MESSAGES.search(text) if text.lstrip().startswith("{") else None
     session = '"sessionId"' in text and ('"projectHash"' in text or '"startTime"' in text)
-    if session and _DOCUMENT.match(text.lstrip()):
+    if session and found and depth(text[: found.start()]) == 1:
         return Confidence(certain=True, reason="JSON with sessionId and messages")
     return Confidence(certain=False, reason="no sessionId with messages of type user or gemini")
 
@@ -64,7 +67,9 @@ def parse(raw: bytes, name: str) -> Transcript:
         reader.note(facts)
         parts = list(reader.read(records))
     else:
-        parts = list(reader.read(jsonl.lines(raw)))
+        lines = list(jsonl.lines(raw))
+        reader.look_ahead(lines)
+        parts = list(reader.read(iter(lines)))
         if error := jsonl.unread(parts, raw, "a Gemini session"):
             raise error
     if not reader.header and not reader.session_id and not parts:
@@ -82,151 +87,97 @@ def parse(raw: bytes, name: str) -> Transcript:
     )
 
 
+def _is_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value)
+
+
 @dataclass(slots=True)
 class _Reader:
+    """``_states``: of JSONL the last line of each message, by its id and type."""
+
     session_id: str | None = None
     title: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
     _ids: dict[str, int] = field(default_factory=dict)
-    _seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _repeats: Repeats = field(default_factory=Repeats)
+    _states: dict[tuple[str, str], Line] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+    _placed: set[tuple[str, str]] = field(default_factory=set)
+
+    def look_ahead(self, lines: list[Line | Region | Fault]) -> None:
+        for line in lines:
+            if isinstance(line, Line):
+                own, kind = line.record.get("id"), line.record.get("type")
+                if _is_id(own) and isinstance(kind, str):
+                    self._states[own, kind] = line
+                    self._known.add(own)
 
     def note(self, facts: dict[str, Any]) -> None:
         session_id, summary = facts.get("sessionId"), facts.get("summary")
-        if self.session_id is None and isinstance(session_id, str) and session_id:
+        if self.session_id is None and _is_id(session_id):
             self.session_id = escape(session_id)
         if isinstance(summary, str) and summary:
             self.title = escape(summary)
-        self.header |= escape_value(dropped({key: facts.get(key) for key in _HEADER}))
+        said = ("sessionId", "messages", "$set")
+        self.header |= escape_value(dropped({k: v for k, v in facts.items() if k not in said}))
 
     def read(
         self, lines: Iterator[Line | Region | Fault]
     ) -> Iterator[Message | Region | Fault]:
         for line in lines:
-            if isinstance(line, Line):
-                yield from self._line(line)
-            else:
+            if not isinstance(line, Line):
                 yield line
-
-    def _line(self, line: Line) -> Iterator[Message | Region | Fault]:
-        record = line.record
-        own, kind = record.get("id"), record.get("type")
-        if not isinstance(kind, str) or not isinstance(own, str) or not own:
-            if "sessionId" in record or "$set" in record:
-                self.note(record)
-                yield Region(line.span, "header", "what the session is")
+            elif _is_id(line.record.get("id")) and isinstance(line.record.get("type"), str):
+                yield from self._message(line, line.record["id"], line.record["type"])
             else:
-                yield Fault(line.span, "a message without type or id", line.number)
+                yield from self._other(line)
+
+    def _message(self, line: Line, own: str, kind: str) -> Iterator[Message | Region | Fault]:
+        """Of a document a record; of JSONL the last state, where the first one stands."""
+        last = self._states.get((own, kind))
+        if last is None:
+            if self._repeats.has(own, line.record):
+                yield Region(line.span, "ignored", "the same record again")
+            else:
+                yield from self._spread(line, own, kind)
             return
-        if self._seen.setdefault(own, record) == record and own in self._ids:
-            yield Region(line.span, "ignored", "the same message again")
-            return
-        yield from spread(
-            _messages(record, kind), line.span, unique(escape(own), self._ids), None
-        )
+        if (own, kind) not in self._placed:
+            self._placed.add((own, kind))
+            yield from self._spread(last, own, kind)
+        if last is not line:
+            is_same = last.record == line.record
+            reason = "the same record again" if is_same else "an earlier state of a message"
+            yield Region(line.span, "ignored", reason)
 
+    def _spread(self, line: Line, own: str, kind: str) -> Iterator[Message]:
+        source_id = unique(escape(own), self._ids)
+        return spread(messages_of(line.record, kind), line.span, source_id, None, self._ids)
 
-def _messages(record: dict[str, Any], kind: str) -> Iterator[Message]:
-    here, at = Span(0, 0), moment(record.get("timestamp"))
-    role, what = _ROLES.get(kind, (Role.SYSTEM, Kind.NOTICE))
-    rest = {key: value for key, value in record.items() if key not in _SAID}
-    if at is None:
-        rest["timestamp"] = record.get("timestamp")
-    extra = {
-        "status": kind if role is Role.SYSTEM else None,
-        "is_error": True if kind == "error" else None,
-        "raw": without_data(dropped(rest)) or None,
-    }
-    model = record.get("model")
-    yield Message(
-        role,
-        what,
-        escape(_content(record.get("content"))),
-        here,
-        occurred_at=at,
-        model=escape(model) if isinstance(model, str) and model else None,
-        tokens=_tokens(record.get("tokens")),
-        extra=escape_value(dropped(extra)),
-    )
-    for thought in _list(record.get("thoughts")):
-        text, when = _thought(thought)
-        yield Message(role, Kind.THINKING, escape(text), here, occurred_at=when or at)
-    for one in _list(record.get("toolCalls")):
-        yield from _tool(one, role, at)
+    def _other(self, line: Line) -> Iterator[Message | Region | Fault]:
+        record = line.record
+        update = record.get("$set")
+        if "$rewindTo" in record:
+            yield Region(line.span, "notice", "the session was taken back to before a message")
+        elif isinstance(update, dict):
+            self.note(update)
+            yield from self._history(line, listed(update.get("messages")))
+        elif "sessionId" in record or "$set" in record:
+            self.note(record)
+            yield Region(line.span, "header", "what the session is")
+        else:
+            yield Fault(line.span, "a message without type or id", line.number)
 
-
-def _thought(thought: Any) -> tuple[str, Any]:
-    if not isinstance(thought, dict):
-        return compact_json(thought), None
-    lines = (thought.get("subject"), thought.get("description"))
-    text = "\n".join(line for line in lines if isinstance(line, str) and line)
-    return text or compact_json(thought), moment(thought.get("timestamp"))
-
-
-def _tool(one: Any, role: Role, at: Any) -> Iterator[Message]:
-    here = Span(0, 0)
-    if not isinstance(one, dict):
-        yield Message(role, Kind.NOTICE, escape(compact_json(one)), here, occurred_at=at)
-        return
-    tool = one.get("name") if isinstance(one.get("name"), str) else "tool"
-    status, given, result = one.get("status"), one.get("args"), one.get("result")
-    said = ("id", "name", "args", "result", "status", "timestamp")
-    rest = {key: value for key, value in one.items() if key not in said}
-    facts = {
-        "tool": tool,
-        "input": given,
-        "call_id": one.get("id"),
-        "status": status,
-        "raw": without_data(rest) or None,
-    }
-    when = moment(one.get("timestamp")) or at
-    extra = escape_value(dropped(facts))
-    text = escape(call(str(tool), given))
-    yield Message(role, Kind.TOOL_CALL, text, here, occurred_at=when, extra=extra)
-    if result is None:
-        return
-    failed = {"is_error": True} if status in ("error", "cancelled") else {}
-    extra = escape_value(dropped({"tool": tool, "call_id": one.get("id"), **failed}))
-    text = escape("\n".join(map(_result, result if isinstance(result, list) else [result])))
-    yield Message(Role.TOOL, Kind.TOOL_RESULT, text, here, occurred_at=when, extra=extra)
-
-
-def _result(result: Any) -> str:
-    match result:
-        case {"functionResponse": {"response": {"output": str(text)}}}:
-            return text
-        case {"functionResponse": {"response": response}}:
-            return compact_json(without_data(response))
-        case _:
-            return _content(result)
-
-
-def _content(content: Any) -> str:
-    """A string, a part with ``text``, or a list of these."""
-    match content:
-        case {"text": str(text)}:
-            return text
-        case list():
-            return "\n".join(map(_content, content))
-        case _:
-            return text_in(content)
-
-
-def _tokens(given: Any) -> dict[str, int] | None:
-    """``input`` of Gemini counts what came from the cache, too; ``total`` is as stated."""
-    if not isinstance(given, dict):
-        return None
-    read, cached = given.get("input"), given.get("cached")
-    fresh = read
-    if isinstance(read, int) and isinstance(cached, int) and 0 <= cached <= read:
-        fresh = read - cached
-    return tokens(
-        input=fresh,
-        cache_read=cached,
-        output=given.get("output"),
-        reasoning=given.get("thoughts"),
-        total=given.get("total"),
-    )
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    def _history(self, line: Line, given: list[Any]) -> Iterator[Message | Region]:
+        """Of a history that was rewritten, the messages that no line has: summaries."""
+        span, is_first = line.span, True
+        for record in given:
+            own = record.get("id") if isinstance(record, dict) else None
+            if not _is_id(own) or own in self._known:
+                continue
+            self._known.add(own)
+            source_id = unique(escape(own), self._ids)
+            found = messages_of(record, str(record.get("type")))
+            yield from spread(found, span, source_id, None, self._ids)
+            span, is_first = Span(line.span.end, line.span.end), False
+        if is_first:
+            yield Region(line.span, "header", "what the session is")

@@ -15,8 +15,9 @@ from typing import Any
 
 from ..errors import MalformedExport
 from ..models import Kind, Message, Region, Span, Transcript
+from . import documents
 from .base import Confidence
-from .records import DECODER, KINDS, ROLES, depth, is_index, text_of
+from .records import KINDS, ROLES, depth, is_index, text_of
 from .text import decode, escape, escape_value
 
 NAME = "indexed-json"
@@ -30,7 +31,6 @@ _LIST = re.compile(r'"(?:messages|chats)"\s*:\s*\[')
 _INDEX = re.compile(r'"index"\s*:\s*\d')
 _BOM = "\ufeff"
 _LOOKED_AT = 20  # lists of that name that stand deeper belong to something else
-_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def detect(head: bytes, name: str) -> Confidence:
@@ -55,7 +55,9 @@ def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole export; ``MalformedExport`` names line and column of what is wrong."""
     text = raw.decode("utf-8", "surrogateescape")
     try:
-        header, records = _document(text)
+        header, records = documents.read(
+            text, _LISTS, at=len(_BOM) if text.startswith(_BOM) else 0
+        )
         messages = _messages(text, records)
     except json.JSONDecodeError as error:
         raise MalformedExport(
@@ -76,62 +78,11 @@ def parse(raw: bytes, name: str) -> Transcript:
     )
 
 
-_Record = tuple[int, int, Any]  # start, end (characters), value
-
-
-def _document(text: str) -> tuple[dict[str, Any], list[_Record]]:
-    """Top-level members that are no messages, and the records that are, with places."""
-    header: dict[str, Any] = {}
-    records: list[_Record] = []
-    at = _expect(text, _skip(text, len(_BOM) if text.startswith(_BOM) else 0), "{")
-    while text[at : at + 1] != "}":
-        key, at = DECODER.raw_decode(text, at)
-        if not isinstance(key, str):
-            raise json.JSONDecodeError("Expecting a key in quotes", text, at)
-        at = _skip(text, _expect(text, _skip(text, at), ":"))
-        if key in _LISTS and text[at : at + 1] == "[":
-            at = _list(text, at, records)
-        else:
-            header[key], at = DECODER.raw_decode(text, at)
-        at = _next(text, at, "}")
-    if (end := _skip(text, at + 1)) != len(text):
-        raise json.JSONDecodeError("Text after the end of the object", text, end)
-    return header, records
-
-
-def _list(text: str, at: int, records: list[_Record]) -> int:
-    at = _skip(text, at + 1)
-    while text[at : at + 1] != "]":
-        value, end = DECODER.raw_decode(text, at)
-        records.append((at, end, value))
-        at = _next(text, end, "]")
-    return at + 1
-
-
-def _skip(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
-
-
-def _expect(text: str, at: int, sign: str) -> int:
-    if text[at : at + 1] != sign:
-        raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
-    return _skip(text, at + 1)
-
-
-def _next(text: str, at: int, closing: str) -> int:
-    """Past a comma, or to the closing sign; a trailing comma there is forgiven (FORMATS 4)."""
-    at = _skip(text, at)
-    return at if text[at : at + 1] == closing else _expect(text, at, ",")
-
-
-def _messages(text: str, records: list[_Record]) -> tuple[Message, ...]:
-    messages = []
-    at = offset = 0  # the same place in characters and in bytes
-    for number, (start, end, value) in enumerate(records):
-        first = offset + _size(text[at:start])
-        offset, at = first + _size(text[start:end]), end
-        messages.append(_message(value, number, Span(first, offset)))
+def _messages(text: str, records: list[documents.Record]) -> tuple[Message, ...]:
+    messages = [
+        _message(value, number, span)
+        for number, (span, value) in enumerate(documents.placed(text, records))
+    ]
     for before, after in pairwise(messages):
         if (after.source_index or 0) <= (before.source_index or 0):
             raise MalformedExport(
@@ -139,10 +90,6 @@ def _messages(text: str, records: list[_Record]) -> tuple[Message, ...]:
                 "expected indices that only grow"
             )
     return tuple(messages)
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def _message(value: Any, number: int, span: Span) -> Message:
