@@ -103,13 +103,17 @@ def without_data(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             key: f"[{len(inner)} characters of base64]"
-            if key in ("data", "image_url") and isinstance(inner, str) and len(inner) > 200
+            if isinstance(inner, str) and len(inner) > 200 and _holds_data(key, inner)
             else without_data(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [without_data(inner) for inner in value]
     return value
+
+
+def _holds_data(key: str, value: str) -> bool:
+    return key in ("data", "image_url") or (key == "url" and value.startswith("data:"))
 
 
 def inner(value: object, key: str) -> dict[str, Any]:
