@@ -273,6 +273,9 @@ def test_what_comes_near_is_told_what_it_misses(document: dict[str, Any], why: s
         {"messages": [{"index": 0, "role": "user", "content": "a"}]},
         {"messages": [{"index": 0, "type": "prompt", "message": "a"}]},
         {"x": {"messages": [USER]}},
+        {"uuid": "u", "chat_messages": [], "messages": [USER]},
+        {"mapping": {}, "messages": [USER]},
+        {"type": "user", "message": USER, "messages": [USER]},
         {"type": "message", "role": "user", "content": []},
     ],
 )  # fmt: skip

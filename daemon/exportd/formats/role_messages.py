@@ -33,6 +33,7 @@ VERSIONS = "Anthropic and OpenAI style, ai-chat-exporter"
 ROLES = {**KNOWN, "developer": Role.SYSTEM, "function": Role.TOOL}
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_OTHERS = ("chat_messages", "mapping", "message")  # claude.ai, ChatGPT; lines of JSONL
 _BODIES = ("content", "say", "tool_calls", "function_call")
 _THOUGHTS = ("reasoning_content", "reasoning")
 _STAMPS = ("timestamp", "created_at", "createdAt", "create_time", "created")
@@ -41,7 +42,7 @@ _STAMPS = ("timestamp", "created_at", "createdAt", "create_time", "created")
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when a list ``messages`` holds a record with a known role and a body.
 
-    Not when any has an ``index``: those are indexed JSON.
+    Not when any has an ``index``: those are indexed JSON; nor where other tools keep theirs.
     """
     text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
     if not text.startswith("{"):
@@ -49,8 +50,10 @@ def detect(head: bytes, name: str) -> Confidence:
     top = members(text)
     if _is_response(text, top):
         return Confidence(certain=True, reason="JSON of type message with a role")
+    if any(_opens(text, top.get(key), "[{") for key in _OTHERS):
+        return Confidence(certain=False, reason="JSON of another tool")
     listed = top.get("messages")
-    if listed is None or text[listed : listed + 1] != "[":
+    if not _opens(text, listed, "["):
         cut = "model" in top and ("system" in top or "tools" in top)
         reason = "JSON with a model, and no list messages near its beginning"
         return Confidence(certain=False, reason=reason if cut else "no messages", is_near=cut)
@@ -63,9 +66,13 @@ def detect(head: bytes, name: str) -> Confidence:
 
 
 def _is_response(text: str, top: dict[str, int]) -> bool:
-    content = top.get("content", len(text))
     known = _string(text, top.get("type")) == "message" and "messages" not in top
-    return known and _string(text, top.get("role")) == "assistant" and text[content:][:1] == "["
+    speaks = _string(text, top.get("role")) == "assistant"
+    return known and speaks and _opens(text, top.get("content"), "[")
+
+
+def _opens(text: str, at: int | None, brackets: str) -> bool:
+    return at is not None and text[at : at + 1] in tuple(brackets)
 
 
 def _is_record(text: str, own: dict[str, int]) -> bool:
