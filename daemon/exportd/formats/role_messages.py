@@ -45,8 +45,6 @@ def detect(head: bytes, name: str) -> Confidence:
     Not when any has an ``index``: those are indexed JSON; nor where other tools keep theirs.
     """
     text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
-    if not text.startswith("{"):
-        return Confidence(certain=False, reason="no JSON object")
     top = members(text)
     if _is_response(text, top):
         return Confidence(certain=True, reason="JSON of type message with a role")
