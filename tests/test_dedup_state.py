@@ -288,3 +288,19 @@ def test_any_values_are_read_and_every_byte_is_accounted_for(
 def test_any_bytes_are_read_or_refused_with_a_line_number(raw: bytes) -> None:
     with suppress(MalformedExport):
         partition(line(0) + raw, parse(line(0) + raw, "x.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "near"),
+    [
+        (b'{"conversation_id": "x", "content_hash": "e3", "message": 7}\n', True),
+        (b'{"conversation_id": "x", "content_hash": "e3"}\n', True),
+        (b'{"title": "t", "mapping": {"message": {}}, "conversation_id": "x"}\n', False),
+        (b'{"message": "a"}\n', False),
+    ],
+)
+def test_a_log_of_unusable_lines_comes_near_and_a_chatgpt_conversation_does_not(
+    raw: bytes,
+    near: bool,  # noqa: FBT001
+) -> None:
+    assert (detect(raw, "any").certain, detect(raw, "any").is_near) == (False, near)

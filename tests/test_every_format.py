@@ -65,6 +65,7 @@ EARLIER: dict[str, Callable[[bytes], bytes]] = {
     "gemini-cli.jsonl": _lines(3),
     "aider.md": _paragraphs,
     "role-messages.json": _first("messages", 2),
+    "role-messages-calls.json": _first("messages", 3),
     "role-messages-exporter.json": _first("messages", 2),
     "indexed-messages.json": _first("messages", 2),
 }

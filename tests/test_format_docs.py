@@ -54,6 +54,13 @@ def test_the_docs_say_of_every_format_what_identifies_a_message() -> None:
             assert f"| `{module.NAME}` |" in identified
 
 
+def test_the_docs_say_of_every_format_what_is_read_in_the_order_of_the_table() -> None:
+    text = (ROOT / "docs/formats.md").read_text()
+    told = text.split("## What is read of each")[1].split("\n## ")[0].split("\n### ")[1:]
+    assert [one.splitlines()[0] for one in told] == [f"`{module.NAME}`" for module in FORMATS]
+    assert all(one.partition("\n")[2].strip() for one in told)
+
+
 def test_the_command_lists_them(exportd: Command) -> None:
     listed = json.loads(exportd("formats", "--json").stdout)
     expected = [*(module.NAME for module in FORMATS), *(one.NAME for one in CONTAINERS)]

@@ -22,8 +22,10 @@ VERSIONS = "0.50 to 0.86"
 
 _START = re.compile(r"# aider chat started at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[ \t]*\r?\n?$")
 _ANY_START = re.compile(
-    r"^# aider chat started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE
+    r"^# aider chat started at(?P<time> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[ \t]*\r?$)?",
+    re.MULTILINE,
 )
+_BREAK = re.compile(r"\r\n?|\n")  # as bytes.splitlines breaks them
 _KINDS = {
     "start": (Role.SYSTEM, Kind.NOTICE),
     "user": (Role.USER, Kind.PROMPT),
@@ -33,11 +35,15 @@ _KINDS = {
 
 
 def detect(head: bytes, name: str) -> Confidence:
-    """Certain when the first line that is not blank begins a run, or one stands near it."""
+    """Certain when the first line that is not blank begins a run, with its time."""
     text = decode(head.removeprefix(b"\xef\xbb\xbf"))
     found = _ANY_START.search(text)
-    if found and not text[: found.start()].strip():
+    if found and found["time"] and not text[: found.start()].strip():
         return Confidence(certain=True, reason="begins with # aider chat started at")
+    if found:
+        what = "other text before" if found["time"] else "no time in"
+        reason = f"has {what} its first line # aider chat started at"
+        return Confidence(certain=False, reason=reason, is_near=True)
     return Confidence(certain=False, reason="does not begin with # aider chat started at")
 
 
@@ -97,6 +103,6 @@ def _kind(line: str) -> str:
 def _said(kind: str, text: str) -> str:
     signs = {"user": "#### ", "tool": "> "}
     sign = signs.get(kind, "")
-    lines = [line.rstrip().removeprefix(sign) for line in text.strip("\r\n").split("\n")]
+    lines = [line.rstrip().removeprefix(sign) for line in _BREAK.split(text.strip("\r\n"))]
     bare = [("" if line == sign.strip() else line) for line in lines] if sign else lines
     return "\n".join(bare)

@@ -10,7 +10,7 @@ A whole log holds several conversations; ``exportd import-state`` takes it apart
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, pairwise
@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Kind, Message, Region, Role, Span, Transcript
 from .base import Confidence
+from .heads import members
 from .records import DECODER, KINDS, ROLES, depth, is_index, text_of
 from .text import decode, escape, escape_value, printable
 
@@ -59,7 +60,16 @@ def detect(head: bytes, name: str) -> Confidence:
     first = list(islice(filter(bytes.strip, lines), _DETECTED_LINES))
     if any(map(_is_record, first)) or (len(lines) == 1 and _begins_record(decode(head))):
         return Confidence(certain=True, reason="has lines with conversation_id and message")
-    return Confidence(certain=False, reason="no line has conversation_id and message")
+    return Confidence(
+        certain=False,
+        reason="no line has conversation_id and message",
+        is_near=any(_is_near(members(decode(line).lstrip())) for line in first),
+    )
+
+
+def _is_near(keys: Container[str]) -> bool:
+    """ChatGPT's conversations have a conversation_id, too; they are not meant."""
+    return "conversation_id" in keys and ("content_hash" in keys or "message" in keys)
 
 
 def _is_record(line: bytes) -> bool:

@@ -8,16 +8,16 @@ position in the page: it may have gaps, which are reported, and it may not repea
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 from ..errors import MalformedExport
 from ..models import Kind, Message, Region, Span, Transcript
 from . import documents
 from .base import Confidence
-from .records import KINDS, ROLES, depth, is_index, text_of
+from .heads import has_index, members
+from .records import KINDS, ROLES, is_index, text_of
 from .text import decode, escape, escape_value
 
 NAME = "indexed-json"
@@ -27,26 +27,23 @@ DETECTED_BY = "a list `messages` or `chats` of records with an `index`"
 VERSIONS = "claude-export, all"
 
 _LISTS = ("messages", "chats")
-_LIST = re.compile(r'"(?:messages|chats)"\s*:\s*\[')
-_INDEX = re.compile(r'"index"\s*:\s*\d')
 _BOM = "\ufeff"
-_LOOKED_AT = 20  # lists of that name that stand deeper belong to something else
 
 
 def detect(head: bytes, name: str) -> Confidence:
-    """Certain when a list ``messages`` or ``chats`` holds records with an ``index``."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
-    if text.lstrip().startswith("["):
+    """Certain when a list ``messages`` or ``chats`` holds records that have an ``index``."""
+    text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    if text.startswith("["):
         return Confidence(certain=False, reason="a JSON list, expected an object")
-    if not text.lstrip().startswith("{"):
+    if not text.startswith("{"):
         return Confidence(certain=False, reason="no JSON")
-    lists = islice(_LIST.finditer(text), _LOOKED_AT)
-    listed = next((found for found in lists if depth(text[: found.start()]) == 1), None)
-    if listed is None:
+    top = members(text)
+    key = next((key for key in _LISTS if text[top.get(key, len(text)) :][:1] == "["), None)
+    if key is None:
         return Confidence(certain=False, reason='JSON without a list "messages" or "chats"')
-    empty = text[listed.end() :].lstrip().startswith("]")
-    if _INDEX.search(text, listed.end()) or (empty and "exported_at" in text):
-        return Confidence(certain=True, reason=f"JSON with {listed[0]}…] of indexed records")
+    empty = text[top[key] + 1 :].lstrip().startswith("]")
+    if has_index(text, top[key]) or (empty and "exported_at" in text):
+        return Confidence(certain=True, reason=f'JSON with "{key}": […] of indexed records')
     reason = "JSON whose messages have no index"
     return Confidence(certain=False, reason=reason, is_near=True)
 
