@@ -71,7 +71,7 @@ def _fuzz(target: str, arguments: list[str]) -> None:
                 module.detect(head, "any.txt")
                 module.parse(raw, "any.txt")
             elif container is not None:
-                container.detect(head)
+                container.detect(head, len(raw))
                 for member in container.members(raw, "any.txt", Bounds(max_bytes=10_000_000)):
                     if not member.fault:
                         container.extract(raw, member.locator)

@@ -31,7 +31,7 @@ def read(raw: bytes, name: str) -> list[Transcript]:
     """What is read of a content; checked: every byte is told of, and the text can be stored."""
     found = []
     try:
-        if container := containers.recognise(raw[: formats.HEAD_BYTES], name):
+        if container := containers.recognise(raw, name):
             for member in container.members(raw, name, Bounds()):
                 if not member.fault:
                     found += read(member.raw, member.name)

@@ -33,7 +33,7 @@ def folders(memory_dir: Path) -> Folders:
 
 @pytest.fixture
 def intake(folders: Folders) -> Intake:
-    return Intake(folders, max_export_bytes=1_000_000, disk_reserve_bytes=0)
+    return Intake(folders, max_file_bytes=1_000_000, disk_reserve_bytes=0)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_file_that_is_too_large_says_how_large_it_may_be(
 ) -> None:
     with (folders.exports / "a.txt").open("wb") as file:
         file.truncate(10 * 1024**3)  # sparse: reading it would take all memory
-    with pytest.raises(PermanentError, match=r"10,737,418,240 bytes.*1,000,000.*max_export"):
+    with pytest.raises(PermanentError, match=r"10,737,418,240 bytes.*at most 1,000,000"):
         intake.read(claimed(intake, folders.exports / "a.txt"))
 
 

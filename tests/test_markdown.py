@@ -5,6 +5,7 @@ markdown-it, which rich brings along, tells what a CommonMark reader makes of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -24,9 +25,13 @@ from exportd.models import (
     StoredMessage,
     StoredSegment,
 )
-from exportd.render.markdown import markdown
+from exportd.render import markdown as render
 
 NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
+
+
+def markdown(conversation: StoredConversation) -> str:
+    return "".join(render.markdown(conversation))
 
 
 def _message(
@@ -41,6 +46,7 @@ def _message(
 
 def _conversation(*messages: StoredMessage, **facts: Any) -> StoredConversation:
     numbered = tuple(replace(message, index=n) for n, message in enumerate(messages))
+    times = [message.occurred_at for message in numbered if message.occurred_at]
     segment = StoredSegment(
         ordinal=0,
         first_index=0,
@@ -59,6 +65,9 @@ def _conversation(*messages: StoredMessage, **facts: Any) -> StoredConversation:
         aliases=(),
         segments=(segment,),
         messages=numbered,
+        roles=Counter(message.role for message in numbered),
+        first_at=min(times, default=None),
+        last_at=max(times, default=None),
     )
     return replace(plain, **facts)
 

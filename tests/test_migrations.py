@@ -20,6 +20,7 @@ ALL = [
     "0004.outbox",
     "0005.silences",
     "0006.members",
+    "0007.times",
 ]
 
 TABLES = {

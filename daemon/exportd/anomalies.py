@@ -39,8 +39,9 @@ class Finding:
     """What the rules look at: one export and what was decided about it.
 
     ``reason`` says why it is this conversation; ``known_indices`` are the native indices
-    stored before, of a segment that has any, ``known_ids`` its native ids. ``before`` and
-    ``behind`` are the neighbours of a new segment in a known conversation.
+    stored before, of a segment that has any, ``known_ids`` those of the native ids that
+    messages followed. ``before`` and ``behind`` are the neighbours of a new segment in a
+    known conversation. ``is_part``: the export is one part of a long session.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Finding:
     known_ids: frozenset[str] = frozenset()
     before: SegmentFact | None = None
     behind: SegmentFact | None = None
+    is_part: bool = False
     thresholds: Thresholds = Thresholds()
 
     @property
@@ -127,7 +129,7 @@ def _divergence(of: Finding) -> Iterator[Anomaly]:
 
 def _segment(of: Finding) -> Iterator[Anomaly]:
     """What is odd about another export of a known segment."""
-    if of.segment is None:
+    if of.segment is None or of.is_part:
         return
     shown, before = len(of.transcript.messages), of.segment.message_count
     known = sum(step.known is not None for step in of.plan.steps)

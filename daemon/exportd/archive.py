@@ -66,8 +66,8 @@ class Archive:
             if expected is None:
                 if found is None:
                     found = str(uuid.uuid4())
-                    write_file(mark, f"{found}\n")
-                write_file(known, f"{found}\n")
+                    write_file(mark, [f"{found}\n"])
+                write_file(known, [f"{found}\n"])
             elif found != expected:
                 return (
                     f"{archive} is not the archive that it was: its mark {MARK} is "
@@ -171,7 +171,7 @@ class Archive:
             if os.path.lexists(sidecar := sidecar_of(path)):
                 _move(sidecar, failed / _with_end(name, SIDECAR), None)
             reach("dead_letter.sidecar")
-            write_file(failed / _with_end(name, _REASON_SUFFIX), note)
+            write_file(failed / _with_end(name, _REASON_SUFFIX), [note])
             reach("dead_letter.reason")
             if not _move(path, failed / name, None):
                 raise DiskTrouble(f"{failed / name}: exists already")

@@ -8,6 +8,7 @@ import pwd
 import stat
 import tempfile
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,17 +218,17 @@ def with_suffix_before_extension(name: str, suffix: str) -> str:
     return os.fsdecode(os.fsencode(stem)[: max(room, 0)]) + tail
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, pieces: Iterable[str]) -> None:
     """Write a file whole or not at all: a temporary one, made durable, then renamed."""
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         reach("tell.written")
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(path.parent)

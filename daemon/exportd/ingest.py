@@ -12,7 +12,7 @@ from .formats.text import printable
 from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
 from .placement import NEW_SEGMENT, Placement, SegmentFact, head_hash, place
 from .residence import follow, reside, resolve
-from .store import Attempt, Decision, Drop, Gathered, Residence, Transaction, write
+from .store import Attempt, Decision, Drop, Gathered, Residence, Touched, Transaction, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
     head = head_hash(read.places)
     is_named = transcript.session_id is not None or _is_counted(transcript)
     named = _named(fact, head) if is_named else None
-    gathered = tx.candidates(head, transcript.format, named)
+    gathered = tx.candidates(head, transcript.format, named, _touched(read))
     if tx.is_ingested(read.attempt.export_id):
         return None
     placement = place(
@@ -75,7 +75,7 @@ def _decide(
         segment_id=stored.segment_id if stored else NEW_SEGMENT,
         conversation_id=stored.conversation_id if stored else "",
         first_index=stored.first_index if stored else 0,
-        message_count=len(placement.plan.order),
+        message_count=placement.message_count,
         exports=(*(stored.exports if stored else ()), fact),
         head_hash=placement.head_hash,
     )
@@ -88,10 +88,11 @@ def _decide(
         name=printable(read.drop.name),
         size_bytes=read.drop.size_bytes,
         export=fact,
+        is_part=read.drop.is_part,
         transcript=transcript,
         placement=placement,
         known_indices=gathered.indices(stored),
-        known_ids=gathered.ids(stored),
+        known_ids=tx.source_ids(stored, _followed(transcript)),
         conversation_id=resolution.conversation_id,
         reason=printable(resolution.reason),
         conversation_is_new=is_new and residence.left_id is None,
@@ -127,6 +128,22 @@ def _neighbours(
     stored = {s.segment_id: s for s in tx.segments_of([own.conversation_id])}
     at = {slot.ordinal: stored[slot.segment_id] for slot in residence.slots if slot.segment_id}
     return at.get(own.ordinal - 1), at.get(own.ordinal + 1)
+
+
+def _touched(read: Reading) -> Touched | None:
+    """A part of a long session is placed without the rest of it, where times allow it."""
+    messages = read.transcript.messages
+    times = [m.occurred_at for m in messages if m.occurred_at]
+    ids = [m.source_id for m in messages if m.source_id is not None]
+    if not read.drop.is_part or not len(times) == len(ids) == len(messages):
+        return None
+    return Touched(tuple(ids), min(times))
+
+
+def _followed(transcript: Transcript) -> set[str]:
+    """The ids of messages that others followed and that are not in the export itself."""
+    parents = {m.parent_id for m in transcript.messages if m.parent_id is not None}
+    return parents - {m.source_id for m in transcript.messages}
 
 
 def _is_counted(transcript: Transcript) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from .anomalies import Thresholds
 from .containers import Bounds
 from .errors import PermanentError
-from .models import Transcript
+from .models import Raw, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,19 @@ class Limits:
     max_attempts: int
     thresholds: Thresholds = field(default_factory=Thresholds)
     bounds: Bounds = field(default_factory=Bounds)
+
+
+# More than any disk's share of a conversation; it bounds the time that hashing takes.
+MAX_FILE_BYTES = 64 * 1024**3
+
+
+def check_size(raw: Raw, limits: Limits) -> None:
+    """Raise ``PermanentError`` for more than may be read at once."""
+    if len(raw) > limits.bounds.max_bytes:
+        raise PermanentError(
+            f"the file has {len(raw):,} bytes; expected at most {limits.bounds.max_bytes:,} "
+            "(setting max_export_bytes) of what is read at once"
+        )
 
 
 def check_content(raw: bytes, limits: Limits) -> None:

@@ -16,11 +16,11 @@ from uuid import uuid5
 import structlog
 
 from . import containers, formats
-from .containers import Bounds, Container, Member
+from .containers import Bounds, Container, JsonlParts, Member
 from .crash import reach
 from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
 from .formats.text import printable
-from .models import Anomaly, Fate, Report, Severity, Transcript
+from .models import Anomaly, Fate, Raw, Report, Severity, Transcript
 from .render.wording import some
 from .store import Attempt, Drop, Store
 
@@ -32,8 +32,9 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Sum:
-    """What became of the members so far."""
+    """What became of the members so far; ``what`` they are called."""
 
+    what: str
     reports: Counter[Fate] = field(default_factory=Counter)
     total: int = 0
     new: int = 0
@@ -67,7 +68,7 @@ class _Sum:
     @property
     def told(self) -> str:
         """In words: the conversations, and what else lay in the container."""
-        parts = [f"{some(self.reports.total(), 'conversation')} in it"]
+        parts = [f"{some(self.reports.total(), self.what)} in it"]
         words = {
             Fate.INGESTED: "with news",
             Fate.DEAD_LETTER: "could not be ingested",
@@ -95,7 +96,7 @@ class Members:
         self,
         store: Store,
         bounds: Bounds,
-        take: Callable[[Drop, bytes, Attempt], Report],
+        take: Callable[[Drop, Raw, Attempt], Report],
         refund: Callable[[Attempt, TransientError], None],
     ) -> None:
         self._store = store
@@ -104,7 +105,7 @@ class Members:
         self._refund = refund
         self.moving: Callable[[], None] = lambda: None
 
-    def ingest(self, drop: Drop, raw: bytes, attempt: Attempt, container: Container) -> Report:
+    def ingest(self, drop: Drop, raw: Raw, attempt: Attempt, container: Container) -> Report:
         """Every member to its fate; then the container is done with.
 
         Raises ``PermanentError`` where none of them is a conversation.
@@ -119,7 +120,7 @@ class Members:
             )
         # A member that kills the process is found by its own attempts.
         self._store.refund_attempt(attempt.export_id)
-        found = _Sum()
+        found = _Sum(container.MEMBER)
         for member in container.members(raw, drop.name, self._bounds):
             self.moving()
             self._member(drop, attempt.export_id, member, container, found)
@@ -191,6 +192,7 @@ def member_drop(parent: Drop, export_id: int, member: Member, holder: Container)
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(member.raw),
         explicit_id=parent.explicit_id if holder.HOLDS_ONE else None,
+        is_part=isinstance(holder, JsonlParts),
         parent_export_id=export_id,
         locator=locator,
     )
@@ -202,11 +204,10 @@ def _inside(parent: Drop, error: PermanentError) -> str:
 
 def is_export(raw: bytes, name: str) -> bool:
     """Whether a member is in a known format, or is a container itself."""
-    head = raw[: formats.HEAD_BYTES]
-    if containers.recognise(head, name):
+    if containers.recognise(raw, name):
         return True
     try:
-        formats.recognise(head, name)
+        formats.recognise(raw[: formats.HEAD_BYTES], name)
     except UnknownFormat:
         return False
     except PermanentError:  # two formats claim it: that is to be told

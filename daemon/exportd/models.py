@@ -6,11 +6,19 @@ follows from the fields. Datetimes are aware UTC; offsets and sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
+
+
+class Raw(Protocol):
+    """The bytes of a file: held, or read piece by piece where it is large."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
 
 
 class Role(StrEnum):
@@ -272,7 +280,11 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class StoredConversation:
-    """A conversation as it is stored, whole; what session files are rendered from."""
+    """A conversation as it is stored; what session files are rendered from.
+
+    ``messages`` in order, to be gone through once: a page is read at a time. ``roles`` is how
+    many there are of each, ``first_at`` and ``last_at`` when the first and last were said.
+    """
 
     conversation_id: str
     created_at: datetime
@@ -283,7 +295,10 @@ class StoredConversation:
     duplicates: int
     aliases: tuple[str, ...]
     segments: tuple[StoredSegment, ...]
-    messages: tuple[StoredMessage, ...]
+    messages: Iterable[StoredMessage]
+    roles: Mapping[str, int]
+    first_at: datetime | None = None
+    last_at: datetime | None = None
     risk: Risk = Risk()
 
 

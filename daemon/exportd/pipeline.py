@@ -27,11 +27,11 @@ from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
 from .intake import Claim, Intake
 from .late_sidecars import LateSidecars
-from .limits import Limits, check_content, check_transcript, within
+from .limits import Limits, check_content, check_size, check_transcript, within
 from .log import logged
 from .manifest import Manifest, drop_record
 from .members import Members, bug
-from .models import NOT_A_CONVERSATION, Fate, Report, Transcript
+from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
 from .residence import recognise_again
 from .store import Attempt, Drop, Store
 
@@ -180,7 +180,7 @@ class Pipeline:
         if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
 
-    def _stored(self, drop: Drop, raw: bytes, attempt: Attempt) -> Report:
+    def _stored(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
         """Steps 5 to 7: what is known stays, what is new is parsed and stored."""
         if attempt.outcome is Fate.DEAD_LETTER:
             raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
@@ -194,11 +194,14 @@ class Pipeline:
             )
         started = time.monotonic()
         reach("parse.begin")
-        if container := containers.recognise(raw[: formats.HEAD_BYTES], drop.name):
+        if container := containers.recognise(raw, drop.name):
             return self.members.ingest(drop, raw, attempt, container)
+        check_size(raw, self._limits)
         with within(self._limits.parse_timeout_s):
-            check_content(raw, self._limits)
-            transcript = formats.parse(raw, drop.name)
+            held = raw[:]
+            check_content(held, self._limits)
+            transcript = formats.parse(held, drop.name)
+            del held
             check_transcript(transcript, self._limits)
         reach("parse.done")
         if not transcript.messages:

@@ -13,6 +13,7 @@ from .alignment import align
 from .fingerprint import anchors, is_anchor
 from .identity import (
     MIN_ANCHORS,
+    Evidence,
     ExportFact,
     leading_anchors,
     same_segment,
@@ -38,10 +39,14 @@ class SegmentFact:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stored segment that an export may belong to, with its messages."""
+    """A stored segment that an export may belong to, with its messages.
+
+    The first ``before`` of them are left out: they stay where they are.
+    """
 
     segment: SegmentFact
     places: tuple[Place, ...]
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Placement:
     """The segment an export belongs to (None: a new one), why, and what it adds.
 
     ``head_hash`` is what the segment is found by, once the plan is carried out.
+    The plan counts from behind the first ``before`` messages of the segment, which stay.
     ``parted_from``: a stored segment that a new one begins like, by its id, and how many
     anchors they share; an edited or rewound branch looks like that.
     """
@@ -58,6 +64,12 @@ class Placement:
     plan: Plan
     head_hash: str | None
     parted_from: tuple[int, int] | None = None
+    before: int = 0
+
+    @property
+    def message_count(self) -> int:
+        """Of the segment, once the plan is carried out."""
+        return self.before + len(self.plan.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +112,7 @@ def place(
     id where the format has one: no likeness makes two sessions one.
     """
     candidates = [c for c in candidates if _same_session(c.segment, session_id) is not False]
-    judged = [
-        (
-            same_segment(
-                c.places,
-                incoming,
-                same_header=_has_header(c.segment, header),
-                same_session=_same_session(c.segment, session_id) is True,
-            ),
-            c,
-        )
-        for c in candidates
-    ]
+    judged = [(_evidence(c, incoming, header, session_id), c) for c in candidates]
     joined = [(evidence, c) for evidence, c in judged if evidence]
     if not joined:
         parted = _parted(candidates, incoming)
@@ -121,7 +122,25 @@ def place(
         joined, key=lambda pair: (pair[0].strength, -pair[1].segment.segment_id)
     )
     plan = align(best.places, incoming)
-    return Placement(best.segment, evidence.reason, plan, _head(best, plan, incoming))
+    head = _head(best, plan, incoming)
+    return Placement(best.segment, evidence.reason, plan, head, before=best.before)
+
+
+def _evidence(
+    candidate: Candidate,
+    incoming: Sequence[Place],
+    header: Mapping[str, Any] | None,
+    session_id: str | None,
+) -> Evidence | None:
+    is_same_session = _same_session(candidate.segment, session_id) is True
+    if candidate.before and is_same_session:
+        return Evidence("the session's own id", 1)
+    return same_segment(
+        candidate.places,
+        incoming,
+        same_header=_has_header(candidate.segment, header),
+        same_session=is_same_session,
+    )
 
 
 def _has_header(segment: SegmentFact, header: Mapping[str, Any] | None) -> bool:
@@ -144,12 +163,14 @@ def _parted(
 
 def unchanged(segment: SegmentFact) -> Placement:
     """The placement of a stored segment that only moves."""
-    plan = Plan((), tuple(range(segment.message_count)))
-    return Placement(segment, "stored", plan, segment.head_hash)
+    count = segment.message_count
+    return Placement(segment, "stored", Plan((), ()), segment.head_hash, before=count)
 
 
 def _head(stored: Candidate, plan: Plan, incoming: Sequence[Place]) -> str | None:
     """The stored head stays, unless something new stands before it."""
+    if stored.before:
+        return stored.segment.head_hash
     merged = [(n, stored.places[n] if n >= 0 else incoming[-1 - n]) for n in plan.order]
     known, first = next(((n, p) for n, p in merged if is_anchor(p)), merged[0])
     return stored.segment.head_hash if known >= 0 else min(first.hashes)
@@ -207,10 +228,14 @@ def _moves_within(placement: Placement, slot: Slot) -> Iterator[Move]:
         return
     moved = stored.conversation_id != slot.conversation_id
     run: Move | None = None
-    for position, known in enumerate(placement.plan.order):
+    if placement.before:
+        first, delta = stored.first_index, slot.first_index - stored.first_index
+        last = first + placement.before - 1
+        run = Move(stored.conversation_id, first, last, delta, slot.conversation_id)
+    for position, known in enumerate(placement.plan.order, start=placement.before):
         if known < 0:
             continue
-        index = stored.first_index + known
+        index = stored.first_index + placement.before + known
         delta = slot.first_index + position - index
         if run and run.delta == delta and run.hi == index - 1:
             run = replace(run, hi=index)

@@ -22,6 +22,7 @@ from . import containers, formats, manifest, version
 from .anomalies import Thresholds
 from .containers import Bounds
 from .errors import DiskTrouble, PermanentError, RefusedRequest
+from .file_bytes import FileBytes
 from .fingerprint import places
 from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
@@ -29,7 +30,7 @@ from .identity import first_name, parse_name
 from .ingest import Reading, ingest
 from .manifest import Manifest
 from .members import Members
-from .models import Fate, Report
+from .models import Fate, Raw, Report
 from .residence import recognise_again
 from .sessions import decisions, replay
 from .store import Attempt, Drop, Store, prepare_staging, staging_url
@@ -216,7 +217,7 @@ def _signature(
 
 
 def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) -> None:
-    raw = content.path.read_bytes()
+    raw = FileBytes(content.path, content.path.stat().st_size)
     for seen in content.seen:
         drop = Drop(
             uuid.uuid5(_NAMESPACE, f"{content.sha256}/{seen.name}"),
@@ -237,15 +238,15 @@ def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) ->
     staging.mark_archived(attempt.export_id, escape(content.path.name))
 
 
-def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes, bounds: Bounds) -> None:
-    if container := containers.recognise(raw[: formats.HEAD_BYTES], drop.name):
+def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, bounds: Bounds) -> None:
+    if container := containers.recognise(raw, drop.name):
         take = partial(_take_member, staging, bounds)
         Members(staging, bounds, take, lambda _attempt, _error: None).ingest(
             drop, raw, attempt, container
         )
         return
     started = time.monotonic()
-    transcript = formats.parse(raw, drop.name)
+    transcript = formats.parse(raw[:], drop.name)
     if not transcript.messages:
         staging.finish_empty(drop, attempt.export_id, transcript)
         return
@@ -256,7 +257,7 @@ def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: bytes, bounds: Bo
 
 
 def _take_member(
-    staging: Store, bounds: Bounds, drop: Drop, raw: bytes, attempt: Attempt
+    staging: Store, bounds: Bounds, drop: Drop, raw: Raw, attempt: Attempt
 ) -> Report:
     if attempt.outcome is not None:  # before an interruption
         return Report(drop.name, attempt.outcome)

@@ -112,7 +112,7 @@ class Spool:
 
     def _write(self, entry: Spooled) -> None:
         try:
-            write_file(self._path(entry.spool_id), json.dumps(asdict(entry), indent=1) + "\n")
+            write_file(self._path(entry.spool_id), [json.dumps(asdict(entry), indent=1), "\n"])
         except OSError as error:
             if entry.spool_id not in self._unwritten:
                 log.warning("spool.failed", kind=entry.kind, reason=error.strerror)

@@ -27,7 +27,7 @@ from .intake import Intake
 from .intake.files import has_writer
 from .late_sidecars import LateSidecars
 from .lifecycle import Database, database, held
-from .limits import Limits
+from .limits import MAX_FILE_BYTES, Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
@@ -71,7 +71,7 @@ class Workplace:
         self.folders = folders
         self.stopping = stopping
         self.store = Store(found.url, settings.database.timeout, stopping)
-        self.intake = Intake(folders, settings.max_export_bytes, settings.disk_reserve_bytes)
+        self.intake = Intake(folders, MAX_FILE_BYTES, settings.disk_reserve_bytes)
         self.manifest = Manifest(folders.archive)
         self._database = found
         self.archive = Archive(folders)

@@ -50,7 +50,7 @@ def command(settings: Settings, *, ids: tuple[str, ...], everything: bool, form:
             for conversation_id in store.conversation_ids() if chosen is None else chosen:
                 conversation = store.conversation(conversation_id)
                 if conversation:
-                    sys.stdout.write(markdown(conversation))
+                    sys.stdout.writelines(markdown(conversation))
         store.close()
     return 0
 

@@ -1,4 +1,4 @@
-"""Files that hold exports: archives, and lists of conversations. Pure.
+"""Files that hold exports: archives, lists of conversations, long sessions. Pure.
 
 A container is a module with a class and an entry in ``CONTAINERS``. Each of its members
 is an export of its own; its bytes stay where they are, in the archived container.
@@ -7,20 +7,24 @@ is an export of its own; its bytes stay where they are, in the archived containe
 from __future__ import annotations
 
 from ..errors import UnknownFormat
+from ..formats import HEAD_BYTES
 from ..formats import recognise as recognise_format
+from ..models import Raw
 from .base import Bounds, Container, Member
 from .gzipped import Gzip
 from .json_list import JsonList
+from .jsonl_parts import JsonlParts
 from .zipped import Zip
 
-__all__ = ["CONTAINERS", "Bounds", "Container", "Member", "named", "recognise"]
+__all__ = ["CONTAINERS", "Bounds", "Container", "JsonlParts", "Member", "named", "recognise"]
 
-CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList())
+CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts())
 
 
-def recognise(head: bytes, name: str) -> Container | None:
-    """The container that a content is, by its first ``formats.HEAD_BYTES``; None: no one."""
-    found = next((one for one in CONTAINERS if one.detect(head)), None)
+def recognise(raw: Raw, name: str) -> Container | None:
+    """The container that a content is, by its size and its first bytes; None: no one."""
+    head = raw[:HEAD_BYTES]
+    found = next((one for one in CONTAINERS if one.detect(head, len(raw))), None)
     if not isinstance(found, JsonList):
         return found
     try:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+from ..models import Raw
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a container may unfold to: bytes in all, bytes for each packed one, members."""
+    """How much a container may unfold to: bytes in all, bytes for each packed one, members.
+
+    ``max_bytes`` is also what a member may have that lies there as it is.
+    """
 
     max_bytes: int = 256 * 1024 * 1024
     max_ratio: int = 1_000
@@ -30,21 +36,53 @@ class Member:
 
 
 class Container(Protocol):
-    """``HOLDS_ONE``: its one member is what the file is, so that a sidecar may name it."""
+    """``HOLDS_ONE``: all of it is one conversation, so that a sidecar may name it.
+
+    ``MEMBER`` is what people are told that its members are.
+    """
 
     NAME: str
     TITLE: str
     DETECTED_BY: str
     HOLDS_ONE: bool
+    MEMBER: str
 
-    def detect(self, head: bytes) -> bool:
-        """Whether a content begins like one."""
+    def detect(self, head: bytes, size_bytes: int) -> bool:
+        """Whether a content of this size begins like one."""
         ...
 
-    def members(self, raw: bytes, name: str, bounds: Bounds) -> Iterator[Member]:
+    def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
         """Each member in turn; ``MalformedExport`` where the container itself is broken."""
         ...
 
-    def extract(self, raw: bytes, locator: str) -> bytes:
+    def extract(self, raw: Raw, locator: str) -> bytes:
         """The bytes of a member; ``MalformedExport`` where it is not there."""
         ...
+
+
+def as_file(raw: Raw) -> BinaryIO:
+    """For libraries that read files."""
+    return io.BytesIO(raw) if isinstance(raw, bytes) else io.BufferedReader(_Reader(raw))
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, raw: Raw) -> None:
+        self._raw = raw
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._raw)}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        piece = self._raw[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)

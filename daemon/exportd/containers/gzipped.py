@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 
 from ..errors import MalformedExport
-from .base import Bounds, Member
+from ..models import Raw
+from .base import Bounds, Member, as_file
 
 _SMALL_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
@@ -21,23 +21,24 @@ class Gzip:
     TITLE = "gzip-compressed file"
     DETECTED_BY = "its first bytes, `1f 8b`"
     HOLDS_ONE = True
+    MEMBER = "conversation"
 
-    def detect(self, head: bytes) -> bool:
+    def detect(self, head: bytes, size_bytes: int) -> bool:  # noqa: ARG002
         return head.startswith(b"\x1f\x8b")
 
-    def members(self, raw: bytes, name: str, bounds: Bounds) -> Iterator[Member]:
+    def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
         inner = name[:-3] if name.lower().endswith(".gz") else name
         most = min(bounds.max_bytes, max(_SMALL_BYTES, bounds.max_ratio * len(raw)))
         yield Member(inner, "0", _unpacked(raw, most))
 
-    def extract(self, raw: bytes, locator: str) -> bytes:  # noqa: ARG002
+    def extract(self, raw: Raw, locator: str) -> bytes:  # noqa: ARG002
         return _unpacked(raw, None)
 
 
-def _unpacked(raw: bytes, most: int | None) -> bytes:
+def _unpacked(raw: Raw, most: int | None) -> bytes:
     chunks, size = [], 0
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+        with gzip.GzipFile(fileobj=as_file(raw)) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 chunks.append(chunk)
                 size += len(chunk)

@@ -1,7 +1,8 @@
 """A JSON list of conversations: ``conversations.json`` of an account export.
 
 The list is taken apart by its brackets and strings alone, so that a damaged conversation
-costs no other; each element is then read by its format.
+costs no other; each element is then read by its format. A piece of the file is looked at
+at a time, for it may have gigabytes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import re
 from collections.abc import Generator, Iterator
 
 from ..errors import MalformedExport
+from ..models import Raw
 from .base import Bounds, Member
 
-_BOM = b"\xef\xbb\xbf"
+_PIECE_BYTES = 1024 * 1024
+_HEAD_BYTES = 65_536  # so much has what is looked for at most
 _BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?=\{)")
-# A string, a bracket, or the beginning of a string that has no end.
+# A string, a bracket, or the beginning of a string that does not end in this piece.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]|"', re.DOTALL)
-_BETWEEN = re.compile(rb"[ \t\r\n,]*")
+_REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_SOMETHING = re.compile(rb"[^ \t\r\n,]")
 _OPENING, _QUOTE = b"[{", ord('"')
 # An object by its first two keys; the value of the first is a string, number or null.
 _VALUE = rb'\s*:\s*(?:"(?:[^"\\]|\\.)*"|[^",{}\[\]]*)\s*,\s*'
@@ -31,8 +35,9 @@ class JsonList:
     TITLE = "JSON list of conversations"
     DETECTED_BY = "a JSON list whose first element is a conversation"
     HOLDS_ONE = False
+    MEMBER = "conversation"
 
-    def detect(self, head: bytes) -> bool:
+    def detect(self, head: bytes, size_bytes: int) -> bool:  # noqa: ARG002
         return _BEGIN.match(head) is not None
 
     @staticmethod
@@ -41,15 +46,17 @@ class JsonList:
         start, end, _ = next(_elements(head))
         return head[start:end]
 
-    def members(self, raw: bytes, name: str, bounds: Bounds) -> Iterator[Member]:  # noqa: ARG002
+    def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
         for start, end, fault in _elements(raw):
             where = f"{start}-{end}"
             if fault:
                 yield Member(name, where, fault=f"{fault} (bytes {where})")
+            elif end - start > bounds.max_bytes:
+                yield Member(name, where, fault=_too_large(end - start, bounds))
             else:
-                yield Member(name, where, bytes(raw[start:end]))
+                yield Member(name, where, raw[start:end])
 
-    def extract(self, raw: bytes, locator: str) -> bytes:
+    def extract(self, raw: Raw, locator: str) -> bytes:
         start, _, end = locator.partition("-")
         found = raw[int(start) : int(end)]
         if len(found) != int(end) - int(start):
@@ -57,27 +64,36 @@ class JsonList:
         return found
 
 
-def _elements(raw: bytes) -> Iterator[tuple[int, int, str]]:
+def _too_large(size_bytes: int, bounds: Bounds) -> str:
+    return (
+        f"the conversation has {size_bytes:,} bytes; expected at most {bounds.max_bytes:,} "
+        "(setting max_export_bytes)"
+    )
+
+
+def _elements(raw: Raw) -> Iterator[tuple[int, int, str]]:
     """From and to of every element, with what is wrong with it.
 
     Behind a damaged one the next is found by how the first one begins.
     """
-    begin = _BEGIN.match(raw)
+    begin = _BEGIN.match(raw[:_HEAD_BYTES])
     at: int | None = begin.end() if begin else 0
     alike = _alike(raw, at or 0)
     while at is not None:
         start, at = yield from _run(raw, at)
         if at is None:
             return
-        after = alike.search(raw, start + 1) if alike else None
-        end = after.start() if after else len(raw)
-        yield start, end, "damaged, or cut off; export it again"
-        at = end if after else None
+        after = _search(alike, raw, start + 1) if alike else None
+        yield start, len(raw) if after is None else after, _DAMAGED
+        at = after
 
 
-def _alike(raw: bytes, at: int) -> re.Pattern[bytes] | None:
+_DAMAGED = "damaged, or cut off; export it again"
+
+
+def _alike(raw: Raw, at: int) -> re.Pattern[bytes] | None:
     """What begins as the element at a place does: with the same two keys."""
-    keys = _KEYS.match(raw, at)
+    keys = _KEYS.match(raw[at : at + _HEAD_BYTES])
     if keys is None:
         return None
     return re.compile(
@@ -85,38 +101,71 @@ def _alike(raw: bytes, at: int) -> re.Pattern[bytes] | None:
     )
 
 
-def _run(raw: bytes, at: int) -> Generator[tuple[int, int, str], None, tuple[int, int | None]]:
+def _run(raw: Raw, at: int) -> Generator[tuple[int, int, str], None, tuple[int, int | None]]:
     """Elements until the list ends, or one does not.
 
     Returns where the last one begins, and None at the end of the list.
     """
     start, depth = at, 1
-    for token in _TOKEN.finditer(raw, at):
-        sign = raw[token.start()]
-        if sign == _QUOTE:
-            if len(token[0]) == 1:
-                break  # cut off inside a string
-        elif sign in _OPENING:
+    for place, sign in _brackets(raw, at):
+        if sign in _OPENING:
             if depth == 1:
-                if _BETWEEN.fullmatch(raw, start, token.start()) is None:
+                if _search(_SOMETHING, raw, start, place) is not None:
                     break
-                start = token.start()
+                start = place
             depth += 1
         else:
             depth -= 1
             if depth == 1:
-                yield start, token.end(), ""
-                start = token.end()
+                yield start, place + 1, ""
+                start = place + 1
             elif depth == 0:
-                yield from _stray(raw, start, token.start())
-                yield from _stray(raw, token.end(), len(raw))
+                yield from _stray(raw, start, place)
+                yield from _stray(raw, place + 1, len(raw))
                 return start, None
     return start, start
 
 
-def _stray(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+def _brackets(raw: Raw, at: int) -> Iterator[tuple[int, int]]:
+    """Where brackets stand that are in no string, and which."""
+    in_string = False
+    while piece := raw[at : at + _PIECE_BYTES]:
+        begin, end = 0, len(piece)
+        if in_string:
+            rest = _REST_OF_STRING.match(piece)
+            begin = rest.end() if rest else 0
+            if piece[begin : begin + 1] != b'"':  # it ends behind this piece, or never
+                if begin == 0:
+                    return  # a backslash, and nothing behind it
+                at += begin
+                continue
+            begin += 1
+            in_string = False
+        for token in _TOKEN.finditer(piece, begin):
+            sign = piece[token.start()]
+            if sign != _QUOTE:
+                yield at + token.start(), sign
+            elif token.end() - token.start() == 1:
+                in_string, end = True, token.end()
+                break
+        at += end
+
+
+def _search(
+    pattern: re.Pattern[bytes], raw: Raw, start: int, end: int | None = None
+) -> int | None:
+    """Where something is found that is no longer than ``_HEAD_BYTES``."""
+    end = len(raw) if end is None else end
+    while start < end:
+        stop = min(start + _PIECE_BYTES, end)
+        if found := pattern.search(raw[start:stop]):
+            return start + found.start()
+        start = stop if stop == end else stop - _HEAD_BYTES
+    return None
+
+
+def _stray(raw: Raw, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     """What stands behind the last element and is no comma."""
-    gap = _BETWEEN.match(raw, start, end)
-    first = gap.end() if gap else start
-    if first < end:
+    first = _search(_SOMETHING, raw, start, end)
+    if first is not None:
         yield first, end, "this is no conversation; expected a JSON object"

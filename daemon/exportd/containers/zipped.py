@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import zipfile
 import zlib
@@ -10,7 +9,8 @@ from collections.abc import Iterator
 
 from ..errors import MalformedExport
 from ..formats.text import escape
-from .base import Bounds, Member
+from ..models import Raw
+from .base import Bounds, Member, as_file
 
 # What a damaged or hostile archive makes zipfile raise.
 _BROKEN = (
@@ -29,11 +29,12 @@ class Zip:
     TITLE = "zip archive"
     DETECTED_BY = "its first bytes, `PK`"
     HOLDS_ONE = False
+    MEMBER = "conversation"
 
-    def detect(self, head: bytes) -> bool:
+    def detect(self, head: bytes, size_bytes: int) -> bool:  # noqa: ARG002
         return head.startswith(b"PK\x03\x04")
 
-    def members(self, raw: bytes, name: str, bounds: Bounds) -> Iterator[Member]:  # noqa: ARG002
+    def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:  # noqa: ARG002
         """Sizes are counted as they are read, for the archive's own list may lie."""
         archive = _opened(raw)
         left = bounds.max_bytes
@@ -51,7 +52,7 @@ class Zip:
             if not member.name.endswith(_JUNK[1]):
                 yield member
 
-    def extract(self, raw: bytes, locator: str) -> bytes:
+    def extract(self, raw: Raw, locator: str) -> bytes:
         archive = _opened(raw)
         try:
             return archive.read(archive.infolist()[int(locator)])
@@ -59,9 +60,9 @@ class Zip:
             raise MalformedExport(f"member {locator} cannot be read") from error
 
 
-def _opened(raw: bytes) -> zipfile.ZipFile:
+def _opened(raw: Raw) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(io.BytesIO(raw))
+        return zipfile.ZipFile(as_file(raw))
     except _BROKEN as error:
         raise MalformedExport(
             "the archive is damaged or cut off (its list of members cannot be read); download "

@@ -31,6 +31,9 @@ DETECTED_BY = (
 )
 VERSIONS = "1.0 to 2.1, main and sub-agent files"
 
+# Ours: what a part of a long session begins with, to say what was said of it before.
+PART = "exportd-part"
+
 _SPOKEN = ("user", "assistant")
 _TOLD_BY_KIND = (*_SPOKEN, "system", "attachment")
 _LOGLINES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"loglines"\s*:\s*\[')
@@ -44,7 +47,7 @@ _TITLES = ("customTitle", "aiTitle", "summary")  # the first that there is; of o
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when one of the first lines is a spoken one; ``loglines`` say it outright."""
-    if _LOGLINES.match(head):
+    if is_document(head):
         return Confidence(certain=True, reason='JSON with a list "loglines"')
     seen = list(jsonl.first_records(head))
     if any(map(_is_spoken, seen)):
@@ -54,6 +57,29 @@ def detect(head: bytes, name: str) -> Confidence:
     if len(head.split(b"\n", 1)) == 1 and _begins_spoken(head):
         return Confidence(certain=True, reason="a long first line with type and message")
     return Confidence(certain=False, reason="no line of type user or assistant with a message")
+
+
+def is_document(head: bytes) -> bool:
+    """Whether it is one JSON object, and no lines."""
+    return _LOGLINES.match(head) is not None
+
+
+def is_part(head: bytes) -> bool:
+    """Whether it begins with our line about what came before."""
+    return next(jsonl.first_records(head), {}).get("type") == PART
+
+
+def begins_turn(record: dict[str, Any]) -> bool:
+    """Whether somebody speaks, and no tool or agent, so that the turn before is at its end."""
+    said = inner(record, "message").get("content")
+    blocks = said if isinstance(said, list) else []
+    return (
+        record.get("type") == "user"
+        and bool(said)
+        and not record.get("isSidechain")
+        and not record.get("isMeta")
+        and not any(isinstance(b, dict) and b.get("type") == "tool_result" for b in blocks)
+    )
 
 
 def _is_spoken(record: dict[str, Any]) -> bool:
@@ -110,6 +136,7 @@ class _Reader:
     _first: dict[str, str] = field(default_factory=dict)  # of an answer: its first message
     _usage: dict[str, dict[str, int]] = field(default_factory=dict)  # the most complete
     _answered: set[str] = field(default_factory=set)
+    _lines_before: int | None = None  # in a part that is not the first
 
     def read(
         self, lines: Iterator[Line | Region | Fault]
@@ -117,6 +144,8 @@ class _Reader:
         for line in lines:
             if isinstance(line, Line):
                 yield from self._line(line)
+            elif isinstance(line, Fault) and line.line is not None:
+                yield replace(line, line=line.line + (self._lines_before or 0))
             else:
                 yield line
 
@@ -132,7 +161,8 @@ class _Reader:
         session_id = self.session_id
         if session_id and self.agent_id:
             session_id = f"{session_id}-agent-{self.agent_id}"
-            messages = _without_caller(messages)
+            if self._lines_before is None:
+                messages = _without_caller(messages)
         faults = tuple(part for part in parts if isinstance(part, Fault))
         return Transcript(
             format=NAME,
@@ -163,6 +193,10 @@ class _Reader:
             yield Fault(line.span, f"type {kind} without a message", line.number)
             return
         self._note(record)
+        if kind == PART and line.number == 1 and isinstance(record.get("line"), int):
+            self._lines_before = record["line"] - 2  # it is a line itself
+            yield Region(line.span, "header", "what was said of the session before this part")
+            return
         if "uuid" not in record and kind not in _SPOKEN:
             self._titles |= {k: escape(v) for k in _TITLES if (v := _text(record.get(k)))}
             yield Region(line.span, "ignored", f"{escape(kind)} is no part of the talk")

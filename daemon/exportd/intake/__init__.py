@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..crash import reach
 from ..errors import DiskTrouble, PermanentError, TransientError
+from ..file_bytes import HELD_BYTES, FileBytes
 from ..folders import (
     Folders,
     fsync_directory,
@@ -24,6 +25,7 @@ from ..folders import (
     low_space,
     sidecar_of,
 )
+from ..models import Raw
 from .files import has_writer, is_synced, opened, read_chunks
 from .sidecar import read_sidecar
 
@@ -51,7 +53,7 @@ class Claim:
 class Content:
     """The bytes of a claimed file, and how the file looked when they were read."""
 
-    raw: bytes
+    raw: Raw
     sha256: str
     modified_at: datetime
     signature: tuple[int, ...]
@@ -60,11 +62,9 @@ class Content:
 class Intake:
     """The drop folder and the files in flight of one memory folder."""
 
-    def __init__(
-        self, folders: Folders, max_export_bytes: int, disk_reserve_bytes: int
-    ) -> None:
+    def __init__(self, folders: Folders, max_file_bytes: int, disk_reserve_bytes: int) -> None:
         self._folders = folders
-        self._max_export_bytes = max_export_bytes
+        self._max_file_bytes = max_file_bytes
         self._disk_reserve_bytes = disk_reserve_bytes
 
     def check_space(self) -> None:
@@ -167,7 +167,7 @@ class Intake:
             raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
 
     def read(self, claim: Claim) -> Content:
-        """The whole content, durable on disk, with its SHA-256.
+        """The content, durable on disk, with its SHA-256; held if it is not large.
 
         Raises ``UnreadableFile`` when it is no regular file or may not be read, and
         ``PermanentError`` when it is too large. A file that grows meanwhile is read
@@ -184,14 +184,16 @@ class Intake:
                 if not is_synced(file, claim.path):
                     continue
                 reach("read.synced")
-                digest, chunks = hashlib.sha256(), []
+                digest, held = hashlib.sha256(), bytearray()
+                is_large = before.st_size > HELD_BYTES
                 for chunk in read_chunks(file):
                     digest.update(chunk)
-                    chunks.append(chunk)
+                    if not is_large:
+                        held += chunk
                 after = os.fstat(file.fileno())
             if _signature(before) == _signature(after):
                 modified_at = _moment(after.st_mtime)
-                raw = b"".join(chunks)
+                raw = FileBytes(claim.path, after.st_size) if is_large else bytes(held)
                 reach("read.hashed")
                 return Content(raw, digest.hexdigest(), modified_at, _signature(after))
         raise TransientError("a program writes to it")
@@ -222,10 +224,10 @@ class Intake:
         reach("forget.done")
 
     def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_export_bytes:
+        if size_bytes > self._max_file_bytes:
             raise PermanentError(
-                f"the file has {size_bytes:,} bytes; expected at most "
-                f"{self._max_export_bytes:,} (setting max_export_bytes)"
+                f"the file has {size_bytes:,} bytes; exportd reads files of at most "
+                f"{self._max_file_bytes:,}"
             )
 
 

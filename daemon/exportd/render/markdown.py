@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from ..formats.text import printable
 from ..models import Risk, StoredConversation, StoredMessage, StoredSegment
 from .wording import some
 
 _REASONS_SHOWN = 3
+_ROLES = ("user", "assistant", "tool", "system")
 
 _TITLES = {
     ("assistant", "tool_call"): "Tool call",
@@ -38,14 +40,16 @@ _BACKTICKS = re.compile("`+")
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
-def markdown(conversation: StoredConversation) -> str:
-    """The whole session file."""
-    parts = [_header(conversation)]
+def markdown(conversation: StoredConversation) -> Iterator[str]:
+    """The session file, piece by piece."""
+    yield _header(conversation)
+    messages = iter(conversation.messages)
     for segment in conversation.segments:
-        last = segment.first_index + segment.message_count
-        parts.append(_break(segment) if len(conversation.segments) > 1 else "---")
-        parts += map(_section, conversation.messages[segment.first_index : last])
-    return "\n\n".join(parts) + "\n"
+        yield f"\n\n{_break(segment) if len(conversation.segments) > 1 else '---'}"
+        for message in islice(messages, segment.message_count):
+            yield f"\n\n{_section(message)}"
+    yield from (f"\n\n{_section(message)}" for message in messages)
+    yield "\n"
 
 
 def _header(conversation: StoredConversation) -> str:
@@ -54,24 +58,20 @@ def _header(conversation: StoredConversation) -> str:
 
 
 def _facts(conversation: StoredConversation) -> Iterator[str]:
-    messages = conversation.messages
-    roles = [message.role for message in messages]
+    roles = {role: conversation.roles.get(role, 0) for role in _ROLES}
     seen, duplicates = conversation.messages_seen, conversation.duplicates
-    times = [message.occurred_at for message in messages if message.occurred_at]
+    first_at, last_at = conversation.first_at, conversation.last_at
     yield f"- **Session ID:** {printable(conversation.conversation_id)}"
     yield f"- **Named by:** {printable(conversation.reason)}"
     if conversation.aliases:
         yield f"- **Also known as:** {', '.join(map(printable, conversation.aliases))}"
     yield f"- **First export stored:** {conversation.created_at:%Y-%m-%d %H:%M:%S} UTC"
     yield f"- **Last updated:** {conversation.last_updated:%Y-%m-%d %H:%M:%S} UTC"
-    if times:
-        span = f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M}"
+    if first_at and last_at:
+        span = f"{first_at:%Y-%m-%d %H:%M} to {last_at:%Y-%m-%d %H:%M}"
         yield f"- **Messages from:** {span} UTC"
-    yield (
-        f"- **Messages:** {len(messages):,} ({roles.count('user'):,} user, "
-        f"{roles.count('assistant'):,} assistant, {roles.count('tool'):,} tool, "
-        f"{roles.count('system'):,} system)"
-    )
+    counts = ", ".join(f"{count:,} {role}" for role, count in roles.items())
+    yield f"- **Messages:** {sum(roles.values()):,} ({counts})"
     share = f" ({100 * duplicates / seen:.1f} %)" if seen else ""
     yield (
         f"- **Exports:** {conversation.export_count:,}, {some(seen, 'message')} seen, "

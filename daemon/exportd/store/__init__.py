@@ -38,6 +38,7 @@ from .rows import (
     Residence,
     SessionExport,
     Shown,
+    Touched,
 )
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
@@ -59,6 +60,7 @@ __all__ = [
     "SharedSegment",
     "Shown",
     "Store",
+    "Touched",
     "Transaction",
     "Untold",
     "connection_variables",
@@ -224,8 +226,8 @@ class Store:
         self.run(lambda tx: forget_archived(tx, export_id, claim_id, name, failed_name, reason))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
-        """A conversation with all its messages, or None when there is none."""
-        return self.run(lambda tx: read_conversation(tx.rows, conversation_id))
+        """A conversation, or None when there is none; its messages are read by and by."""
+        return self.run(lambda tx: read_conversation(tx.rows, conversation_id, self._fetch))
 
     def dump(
         self, conversation_ids: Sequence[str] | None, take: Callable[[dict[str, Any]], object]

@@ -19,7 +19,7 @@ class Drop:
 
     ``name`` is the original file name, what UTF-8 cannot hold escaped. ``sha256`` is
     empty for what could not be read. ``parent_export_id`` is the container that it lies in,
-    ``locator`` the place in there.
+    ``locator`` the place in there; ``is_part``: it is one of the parts of a long session.
     """
 
     claim_id: UUID
@@ -31,6 +31,7 @@ class Drop:
     explicit_id: str | None = None
     parent_export_id: int | None = None
     locator: str | None = None
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,17 @@ class SessionExport:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """What a part of a long session can touch of the stored one.
+
+    Messages with its ids, and those that were not said before ``since``.
+    """
+
+    ids: tuple[str, ...]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """Candidates for an export, with the ids of their stored messages, in order."""
 
@@ -112,11 +124,6 @@ class Gathered:
         """The native indices stored of a candidate; none where it has none."""
         places = (p for c in self.candidates if c.segment is segment for p in c.places)
         return frozenset(p.source_index for p in places if p.source_index is not None)
-
-    def ids(self, segment: SegmentFact | None) -> frozenset[str]:
-        """The native ids stored of a candidate; none where it has none."""
-        places = (p for c in self.candidates if c.segment is segment for p in c.places)
-        return frozenset(p.source_id for p in places if p.source_id is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
 from .copy import copy_text
 from .queries import query
-from .rows import Attempt, Drop, Gathered, NewAlert
+from .rows import Attempt, Drop, Gathered, NewAlert, Touched
 
 
 class Transaction:
@@ -117,9 +117,16 @@ class Transaction:
     # -- gather ------------------------------------------------------------------
 
     def candidates(
-        self, head_hash: str | None, format_name: str, conversation_id: str | None
+        self,
+        head_hash: str | None,
+        format_name: str,
+        conversation_id: str | None,
+        touched: Touched | None = None,
     ) -> Gathered:
-        """Segments that start like an export, or bear its name where indices count."""
+        """Segments that start like an export, or bear its name where indices count.
+
+        Their messages from the first one that can be ``touched``; all of them without it.
+        """
         self.execute("lock_head", head=head_hash or "")
         if conversation_id is not None:  # two parts of one new session may begin otherwise
             self.execute("lock_head", head=f"{format_name}/{conversation_id}")
@@ -137,11 +144,39 @@ class Transaction:
             head_hash=head_hash,
             conversation_id=conversation_id,
         )
-        read = {segment.segment_id: self._places(segment) for segment in segments}
-        return Gathered(
-            tuple(Candidate(s, read[s.segment_id][1]) for s in segments),
-            {segment_id: ids for segment_id, (ids, _) in read.items()},
+        candidates, message_ids = [], {}
+        for segment in segments:
+            before = self._untouched(segment, touched) if touched else 0
+            ids, places = self._places(segment, before, touched)
+            candidates.append(Candidate(segment, places, before))
+            message_ids[segment.segment_id] = ids
+        return Gathered(tuple(candidates), message_ids)
+
+    def _untouched(self, segment: SegmentFact, touched: Touched) -> int:
+        """How many messages lie before the first that can be touched."""
+        first = self.rows(
+            "first_touched",
+            conversation_id=segment.conversation_id,
+            first=segment.first_index,
+            last=segment.first_index + segment.message_count - 1,
+            source_ids=list(touched.ids),
+            since=touched.since,
+        )[0][0]
+        return segment.message_count if first is None else int(first) - segment.first_index
+
+    def source_ids(self, segment: SegmentFact | None, of: Iterable[str]) -> frozenset[str]:
+        """Those of some native ids that a segment has stored; none where it is new."""
+        asked = list(of)
+        if segment is None or not asked:
+            return frozenset()
+        found = self.rows(
+            "stored_source_ids",
+            conversation_id=segment.conversation_id,
+            first=segment.first_index,
+            last=segment.first_index + segment.message_count - 1,
+            source_ids=asked,
         )
+        return frozenset(source_id for (source_id,) in found)
 
     def is_ingested(self, export_id: int) -> bool:
         """Whether an export is stored: another daemon may have had the same bytes."""
@@ -216,16 +251,20 @@ class Transaction:
             for segment_id, conversation_id, first, count, head in rows
         ]
 
-    def _places(self, segment: SegmentFact) -> tuple[tuple[int, ...], tuple[Place, ...]]:
+    def _places(
+        self, segment: SegmentFact, before: int, touched: Touched | None
+    ) -> tuple[tuple[int, ...], tuple[Place, ...]]:
+        """Without the texts of what is not touched: it stays as it is."""
         where = {
             "conversation_id": segment.conversation_id,
-            "first": segment.first_index,
+            "first": segment.first_index + before,
             "last": segment.first_index + segment.message_count - 1,
         }
         others: dict[int, set[str]] = {}
         for message_id, content_hash in self.rows("segment_renderings", **where):
             others.setdefault(message_id, set()).add(content_hash)
-        rows = self.rows("segment_messages", **where)
+        touched_ids = list(touched.ids) if touched else None
+        rows = self.rows("segment_messages", **where, touched_ids=touched_ids)
         return tuple(row[0] for row in rows), tuple(
             _place(frozenset({row[4], *others.get(row[0], ())}), *row[1:4], *row[5:])
             for row in rows

@@ -122,7 +122,9 @@ def _place_own(tx: Transaction, decision: Decision, own: Slot) -> int:
 def _insert_messages(tx: Transaction, decision: Decision, own: Slot, segment_id: int) -> None:
     rows = [
         (own.conversation_id, own.first_index + position, segment_id, -1 - known)
-        for position, known in enumerate(decision.placement.plan.order)
+        for position, known in enumerate(
+            decision.placement.plan.order, start=decision.placement.before
+        )
         if known < 0
     ]
     if rows:
@@ -188,12 +190,14 @@ def _keep(tx: Transaction, kept: list[tuple[int, str, str, int | None]]) -> None
 
 
 def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
-    known = [step.known for step in decision.placement.plan.steps if step.known is not None]
+    plan, before = decision.placement.plan, decision.placement.before
+    known = [step.known for step in plan.steps if step.known is not None]
+    new = (position for position, number in enumerate(plan.order) if number < 0)
     tx.execute(
         "link_export",
         export_id=decision.export_id,
         segment_id=segment_id,
-        first_index=min(known, default=0),
+        first_index=before + (min(known) if known else next(new)),
         message_count=len(decision.transcript.messages),
     )
 

@@ -209,12 +209,31 @@ WHERE es.segment_id = ANY(%(segment_ids)s)
 ORDER BY es.segment_id, e.export_id;
 
 -- segment_messages --
-SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash, m.content,
+SELECT m.message_id, m.role, m.kind, m.metadata ->> 'tool' AS tool, m.content_hash,
+       CASE WHEN %(touched_ids)s::text[] IS NULL OR m.source_id = ANY(%(touched_ids)s)
+            THEN m.content ELSE '' END AS content,
        m.source_index, m.in_flight, m.source_id, m.occurred_at
 FROM messages m
 WHERE m.conversation_id = %(conversation_id)s
   AND m.message_index BETWEEN %(first)s AND %(last)s
 ORDER BY m.message_index;
+
+-- first_touched --
+-- The sum keeps the planner from walking through the segment from its beginning.
+SELECT min(touched.message_index + 0) FROM (
+    SELECT m.message_index FROM messages m
+    WHERE m.conversation_id = %(conversation_id)s AND m.source_id = ANY(%(source_ids)s)
+    UNION ALL
+    SELECT m.message_index FROM messages m
+    WHERE m.conversation_id = %(conversation_id)s AND m.source_id IS NOT NULL
+      AND m.occurred_at >= %(since)s
+) AS touched
+WHERE touched.message_index BETWEEN %(first)s AND %(last)s;
+
+-- stored_source_ids --
+SELECT DISTINCT m.source_id FROM messages m
+WHERE m.conversation_id = %(conversation_id)s AND m.source_id = ANY(%(source_ids)s)
+  AND m.message_index BETWEEN %(first)s AND %(last)s;
 
 -- segment_renderings --
 SELECT r.message_id, r.content_hash
@@ -505,7 +524,10 @@ SELECT c.conversation_id,
         FROM segments s JOIN export_segments es USING (segment_id) JOIN exports e USING (export_id)
         WHERE s.conversation_id = c.conversation_id) AS created_at,
        c.last_updated, c.total_messages, c.metadata,
-       (SELECT count(*) FROM export_segments es JOIN segments s USING (segment_id)
+       -- Of a file that was read in parts, each is an export: people count files.
+       (SELECT count(DISTINCT coalesce((SELECT min(d.parent_export_id) FROM drops d
+                                        WHERE d.export_id = es.export_id), es.export_id))
+        FROM export_segments es JOIN segments s USING (segment_id)
         WHERE s.conversation_id = c.conversation_id) AS export_count,
        (SELECT coalesce(sum(l.messages_processed), 0) FROM deduplication_log l
         WHERE l.conversation_id = c.conversation_id) AS messages_seen,
@@ -538,7 +560,16 @@ ORDER BY s.ordinal;
 SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
 FROM messages
 WHERE conversation_id = %(conversation_id)s
+  AND message_index BETWEEN %(first)s AND %(last)s
 ORDER BY message_index;
+
+-- conversation_roles --
+SELECT role, count(*), min(occurred_at), max(occurred_at)
+FROM messages WHERE conversation_id = %(conversation_id)s
+GROUP BY role;
+
+-- last_updated --
+SELECT last_updated FROM conversations WHERE conversation_id = %(conversation_id)s;
 
 -- total_messages --
 SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;
