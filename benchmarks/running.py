@@ -89,8 +89,13 @@ def exportd(memory: Path, *arguments: str) -> str:
             capture_output=True,
             text=True,
             check=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith("EXPORTD_")},
+            env=own_settings_alone(),
         ).stdout
+
+
+def own_settings_alone() -> dict[str, str]:
+    """The environment without what it says to exportd."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("EXPORTD_")}
 
 
 @contextmanager
