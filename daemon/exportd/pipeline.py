@@ -194,7 +194,8 @@ class Pipeline:
             )
         started = time.monotonic()
         reach("parse.begin")
-        if container := containers.recognise(raw, drop.name):
+        container = None if drop.is_part else containers.recognise(raw, drop.name)
+        if container:
             return self.members.ingest(drop, raw, attempt, container)
         check_size(raw, self._limits)
         with within(self._limits.parse_timeout_s):

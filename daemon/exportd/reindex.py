@@ -239,7 +239,8 @@ def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) ->
 
 
 def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, bounds: Bounds) -> None:
-    if container := containers.recognise(raw, drop.name):
+    container = None if drop.is_part else containers.recognise(raw, drop.name)
+    if container:
         take = partial(_take_member, staging, bounds)
         Members(staging, bounds, take, lambda _attempt, _error: None).ingest(
             drop, raw, attempt, container

@@ -22,7 +22,10 @@ CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts())
 
 
 def recognise(raw: Raw, name: str) -> Container | None:
-    """The container that a content is, by its size and its first bytes; None: no one."""
+    """The container that a content is, by its size and its first bytes; None: no one.
+
+    What is a part of one already is not to be asked about: it may be long.
+    """
     head = raw[:HEAD_BYTES]
     found = next((one for one in CONTAINERS if one.detect(head, len(raw))), None)
     if not isinstance(found, JsonList):

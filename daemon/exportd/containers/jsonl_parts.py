@@ -45,7 +45,6 @@ class JsonlParts:
             size_bytes > LONG_BYTES
             and _OBJECT.match(head) is not None
             and not claude_code_jsonl.is_document(head)
-            and not claude_code_jsonl.is_part(head)
             and claude_code_jsonl.detect(head, "").certain
         )
 

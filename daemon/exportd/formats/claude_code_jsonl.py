@@ -64,11 +64,6 @@ def is_document(head: bytes) -> bool:
     return _LOGLINES.match(head) is not None
 
 
-def is_part(head: bytes) -> bool:
-    """Whether it begins with our line about what came before."""
-    return next(jsonl.first_records(head), {}).get("type") == PART
-
-
 def begins_turn(record: dict[str, Any]) -> bool:
     """Whether somebody speaks, and no tool or agent, so that the turn before is at its end."""
     said = inner(record, "message").get("content")
