@@ -1,10 +1,11 @@
 """How much memory a large file takes: ``python -m benchmarks.memory [--megabytes 1024]``.
 
 A Claude Code session and a ``conversations.json`` of that size are made up, dropped into a
-folder of their own and ingested by the real command; then the session is dropped once more,
-grown by a turn. Printed is what was stored, and the most memory that the command had
-resident (VmHWM; the database server is a process of its own). Status 1 when something that
-was made up is not stored, or was stored twice, or when it took more than 200 MB.
+folder of their own and ingested by the real command; the session once more, grown by a turn,
+and the conversations in a zip, into another folder. Printed is what was stored, and the most
+memory that the command had resident (VmHWM; the database server is a process of its own).
+Status 1 when something that was made up is not stored, or was stored twice, or when it took
+more than 200 MB.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,23 +73,30 @@ def _conversations(place: Path, size: int) -> bool:
             file.write((b"[" if number == 0 else b",\n") + json.dumps(record).encode())
             number, messages = number + 1, messages + said
         file.write(b"]\n")
-    with running_server(place / "list") as memory:
-        return _run(memory, source, messages, messages)
+    packed = place / "data.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(source, source.name)
+    good = True
+    for dropped in (source, packed):
+        with running_server(place / dropped.stem) as memory:
+            good &= _run(memory, dropped, messages, messages)
+        shutil.rmtree(place / dropped.stem)
+    return good
 
 
 def _run(memory: Path, source: Path, shown: int, new: int) -> bool:
     (memory / "exports").mkdir(exist_ok=True)
     shutil.copyfile(source, memory / "exports" / source.name)
     started = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "exportd", "--memory-dir", memory, "run", "--once", "--json"],
-        env=own_settings_alone(), stdout=subprocess.PIPE, text=True,
-        stderr=(memory / "log").open("ab"),
-    )  # fmt: skip
-    peak_mb = _peak_mb(process)
-    said, _ = process.communicate()
+    with (memory / "said").open("wb") as said, (memory / "log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "exportd", "--memory-dir", memory,
+             "run", "--once", "--json"],
+            env=own_settings_alone(), stdout=said, stderr=log,
+        )  # fmt: skip
+        peak_mb = _peak_mb(process)
     seconds = time.monotonic() - started
-    report: dict[str, Any] = json.loads(said)["files"][0]
+    report: dict[str, Any] = json.loads((memory / "said").read_bytes())["files"][0]
     size_mb = source.stat().st_size / 1024**2
     good = (report["total"], report["new"]) == (shown, new) and peak_mb <= _AT_MOST_MB
     sys.stdout.write(
@@ -100,8 +109,8 @@ def _run(memory: Path, source: Path, shown: int, new: int) -> bool:
     return good
 
 
-def _peak_mb(process: subprocess.Popen[str]) -> float:
-    """Until it ends; what it prints at the end fits into the pipe."""
+def _peak_mb(process: subprocess.Popen[bytes]) -> float:
+    """Until it ends."""
     peak_kb = 0
     while process.poll() is None:
         for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():

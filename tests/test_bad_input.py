@@ -34,7 +34,7 @@ def read(raw: bytes, name: str) -> list[Transcript]:
         if container := containers.recognise(raw, name):
             for member in container.members(raw, name, Bounds()):
                 if not member.fault:
-                    found += read(member.raw, member.name)
+                    found += read(member.raw[:], member.name)
             return found
         transcript = formats.parse(raw, name)
     except PermanentError:

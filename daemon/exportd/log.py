@@ -185,7 +185,7 @@ def logged(report: Report) -> Report:
         "rerendered": report.rerendered,
         "completed": report.completed,
         "reason": printable(report.reason),
-        "anomalies": [anomaly.kind for anomaly in report.anomalies],
+        "anomalies": sorted({anomaly.kind for anomaly in report.anomalies}),
         "kept_as": printable(report.kept_as),
         "size_bytes": report.size_bytes,
     }

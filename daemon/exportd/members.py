@@ -7,7 +7,6 @@ container, which is archived as it came.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from . import containers, formats
 from .containers import Bounds, Container, JsonlParts, Member
 from .crash import reach
 from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
+from .file_bytes import sha256
 from .formats.text import printable
 from .models import Anomaly, Fate, Raw, Report, Severity, Transcript
 from .render.wording import some
@@ -150,10 +150,14 @@ class Members:
     def _member(
         self, parent: Drop, export_id: int, member: Member, holder: Container, into: _Sum
     ) -> None:
-        drop = member_drop(parent, export_id, member, holder)
-        if not member.fault and not is_export(member.raw, member.name):
-            into.others.append(member.name)
-            return
+        try:
+            if not member.fault and not is_export(member.raw, member.name):
+                into.others.append(member.name)
+                return
+            drop = member_drop(parent, export_id, member, holder)
+        except MalformedExport as damage:  # which shows when it is unpacked
+            member = replace(member, raw=b"", fault=str(damage))
+            drop = member_drop(parent, export_id, member, holder)
         attempt = self._store.begin(drop)
         reach("members.counted")
         try:
@@ -184,12 +188,12 @@ class Members:
 def member_drop(parent: Drop, export_id: int, member: Member, holder: Container) -> Drop:
     """A drop of its own, with the container as its parent."""
     locator = f"{parent.locator}/{member.locator}" if parent.locator else member.locator
-    content = member.raw or f"{parent.sha256} {member.locator}".encode()  # a fault has none
+    content: Raw = member.raw or f"{parent.sha256} {member.locator}".encode()  # of a fault
     return replace(
         parent,
         claim_id=uuid5(parent.claim_id, member.locator),
         name=member.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256(content),
         size_bytes=len(member.raw),
         explicit_id=parent.explicit_id if holder.HOLDS_ONE else None,
         is_part=isinstance(holder, JsonlParts),
@@ -202,7 +206,7 @@ def _inside(parent: Drop, error: PermanentError) -> str:
     return f"{error}; it lies in {parent.name}, which is archived whole"
 
 
-def is_export(raw: bytes, name: str) -> bool:
+def is_export(raw: Raw, name: str) -> bool:
     """Whether a member is in a known format, or is a container itself."""
     if containers.recognise(raw, name):
         return True

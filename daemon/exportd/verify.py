@@ -18,7 +18,8 @@ from .checks import layout, spans
 from .checks.facts import ExportRow, Finding, Run, SegmentRow, Weight
 from .checks.segment import SegmentCheck
 from .containers import Bounds, Container
-from .errors import PermanentError
+from .errors import MalformedExport, PermanentError
+from .file_bytes import sha256 as digest
 from .folders import Folders
 from .formats.text import escape, printable, unescape
 from .members import is_export
@@ -172,8 +173,11 @@ class _Walk:
         """Every conversation in a container is an export of its own, or a dead letter."""
         self.done.bytes["containers"] += len(raw)
         for member in container.members(raw, export.name, self._bounds):
-            sha256 = hashlib.sha256(member.raw).hexdigest()
-            if member.fault or not is_export(member.raw, member.name):
+            try:
+                if member.fault or not is_export(member.raw, member.name):
+                    continue
+                sha256 = digest(member.raw)
+            except MalformedExport:  # damaged: a dead letter
                 continue
             if not self._live.run(lambda tx, s=sha256: read.knows_content(tx.rows, s)):  # type: ignore[misc]
                 yield Finding(

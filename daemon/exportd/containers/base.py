@@ -12,14 +12,18 @@ from ..models import Raw
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a container may unfold to: bytes in all, bytes for each packed one, members.
-
-    ``max_bytes`` is also what a member may have that lies there as it is.
+    """What a container may hold: bytes of what is read at once (setting max_export_bytes),
+    unfolded bytes for each packed one, members.
     """
 
     max_bytes: int = 256 * 1024 * 1024
     max_ratio: int = 1_000
     max_members: int = 100_000
+
+    @property
+    def max_unfolded(self) -> int:
+        """Bytes in all that are unfolded piece by piece."""
+        return 16 * self.max_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Member:
 
     name: str
     locator: str
-    raw: bytes = b""
+    raw: Raw = b""
     fault: str = ""
 
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from ..errors import MalformedExport
 from ..models import Raw
 from .base import Bounds, Member, as_file
+from .unpacked import Unpacked
 
 _SMALL_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
+_BROKEN = (OSError, EOFError, zlib.error)
 
 
 class Gzip:
@@ -28,27 +30,33 @@ class Gzip:
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
         inner = name[:-3] if name.lower().endswith(".gz") else name
-        most = min(bounds.max_bytes, max(_SMALL_BYTES, bounds.max_ratio * len(raw)))
-        yield Member(inner, "0", _unpacked(raw, most))
+        most = min(bounds.max_unfolded, max(_SMALL_BYTES, bounds.max_ratio * len(raw)))
+        size_bytes = _size(raw, most)
+        yield Member(inner, "0", Unpacked(lambda: _opened(raw), size_bytes, _BROKEN))
 
     def extract(self, raw: Raw, locator: str) -> bytes:  # noqa: ARG002
-        return _unpacked(raw, None)
+        return Unpacked(lambda: _opened(raw), _size(raw, None), _BROKEN)[:]
 
 
-def _unpacked(raw: Raw, most: int | None) -> bytes:
-    chunks, size = [], 0
+def _opened(raw: Raw) -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=as_file(raw), mode="rb")
+
+
+def _size(raw: Raw, most: int | None) -> int:
+    """Counted, for the file does not tell it truly."""
+    size = 0
     try:
-        with gzip.GzipFile(fileobj=as_file(raw)) as file:
+        with _opened(raw) as file:
             while chunk := file.read(_CHUNK_BYTES):
-                chunks.append(chunk)
                 size += len(chunk)
                 if most is not None and size > most:
                     raise MalformedExport(
                         f"it unfolds to more than {most:,} bytes, which no conversation does "
-                        "(setting max_export_bytes, and 1,000 times its packed size)"
+                        "(16 times the setting max_export_bytes, and 1,000 times its packed "
+                        "size)"
                     )
-    except (OSError, EOFError, zlib.error) as error:
+    except _BROKEN as error:
         raise MalformedExport(
             f"the compressed data is damaged or cut off behind {size:,} bytes; copy it again"
         ) from error
-    return b"".join(chunks)
+    return size

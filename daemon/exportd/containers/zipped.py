@@ -11,6 +11,7 @@ from ..errors import MalformedExport
 from ..formats.text import escape
 from ..models import Raw
 from .base import Bounds, Member, as_file
+from .unpacked import Unpacked
 
 # What a damaged or hostile archive makes zipfile raise.
 _BROKEN = (
@@ -35,9 +36,8 @@ class Zip:
         return head.startswith(b"PK\x03\x04")
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:  # noqa: ARG002
-        """Sizes are counted as they are read, for the archive's own list may lie."""
+        """No more is unfolded than the archive's own list says, and only when it is read."""
         archive = _opened(raw)
-        left = bounds.max_bytes
         listed = archive.infolist()
         if len(listed) > bounds.max_members:
             raise MalformedExport(
@@ -47,8 +47,7 @@ class Zip:
         for number, info in enumerate(listed):
             if info.is_dir() or info.filename.startswith(_JUNK[0]):
                 continue
-            member = _read(archive, info, str(number), left, bounds.max_ratio)
-            left -= len(member.raw)
+            member = _member(archive, info, str(number), bounds)
             if not member.name.endswith(_JUNK[1]):
                 yield member
 
@@ -70,23 +69,19 @@ def _opened(raw: Raw) -> zipfile.ZipFile:
         ) from error
 
 
-def _read(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, locator: str, left: int, max_ratio: int
+def _member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, locator: str, bounds: Bounds
 ) -> Member:
     name = escape(info.filename.replace("\\", "/").rsplit("/", 1)[-1])
     if info.flag_bits & _ENCRYPTED:
         return Member(name, locator, fault="it is encrypted; unpack it yourself")
-    most = min(left, max(_SMALL_BYTES, max_ratio * info.compress_size))
-    try:
-        with archive.open(info) as file:
-            raw = file.read(most + 1)
-    except _BROKEN as error:
-        return Member(name, locator, fault=f"it is damaged ({type(error).__name__})")
-    if len(raw) > most:
+    most = min(bounds.max_unfolded, max(_SMALL_BYTES, bounds.max_ratio * info.compress_size))
+    if info.file_size > most:
         return Member(
             name,
             locator,
             fault=f"it unfolds to more than {most:,} bytes, which no conversation does "
-            "(setting max_export_bytes, and 1,000 times its packed size)",
+            "(16 times the setting max_export_bytes, and 1,000 times its packed size)",
         )
+    raw = Unpacked(lambda: archive.open(info), info.file_size, _BROKEN)
     return Member(name, locator, raw)

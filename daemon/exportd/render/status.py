@@ -14,6 +14,8 @@ from ..models import Fate, Report, Severity
 from .wording import size, some
 
 _RULE = "=" * 80
+_MOST_NAMES = 5
+_MOST_ANOMALIES = 10
 _LOCKS = "🔐" * 40
 _SIGNS = {Fate.DEAD_LETTER: "✗", Fate.DEFERRED: "…"}
 
@@ -58,7 +60,7 @@ def _file(report: Report) -> Iterator[str]:
     if report.conversation_id:
         yield f"    Session: {printable(report.conversation_id)}"
     if others := [name for name in report.also_changed if name != report.conversation_id]:
-        yield f"    Also changed: {', '.join(map(printable, others))}"
+        yield f"    Also changed: {_some_of(others)}"
     if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
         yield f"    Messages: {_counts(report)}"
     if report.reason:
@@ -68,11 +70,21 @@ def _file(report: Report) -> Iterator[str]:
         yield f"    {label}: {printable(report.kept_as)}"
     if report.session_file:
         yield f"    Session file: {printable(report.session_file)}"
-    for anomaly in report.anomalies:
-        if anomaly.kind != "new_conversation":
-            sign = "ℹ" if anomaly.severity is Severity.INFO else "⚠"
-            yield f"    {sign} {printable(anomaly.message)}"
+    odd = [a for a in report.anomalies if a.kind != "new_conversation"]
+    odd.sort(key=lambda a: a.severity is Severity.INFO)
+    for anomaly in odd[:_MOST_ANOMALIES]:
+        sign = "ℹ" if anomaly.severity is Severity.INFO else "⚠"
+        yield f"    {sign} {printable(anomaly.message)}"
+    if len(odd) > _MOST_ANOMALIES:
+        yield f"    … and {len(odd) - _MOST_ANOMALIES:,} more like these: exportd alerts list"
     yield ""
+
+
+def _some_of(names: Sequence[str]) -> str:
+    """A file with a whole account in it may change thousands."""
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(map(printable, names[:_MOST_NAMES]))
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _counts(report: Report) -> str:
