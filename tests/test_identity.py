@@ -20,6 +20,7 @@ from exportd.identity import (
     MIN_EQUAL_RUN_CHARS,
     ExportFact,
     aliases,
+    description,
     exact_id,
     first_name,
     leading_anchors,
@@ -577,3 +578,10 @@ def test_ids_that_look_alike_stay_apart() -> None:
 def test_any_two_ids_stay_two_and_are_safe(one: str, other: str) -> None:
     _assert_safe(exact_id(one))
     assert (exact_id(one) == exact_id(other)) is (one == other)
+
+
+def test_a_repository_describes_a_conversation_without_its_password() -> None:
+    git = {"repository_url": "https://ana:secret@host/corner/bakery.git"}
+    fact = _fact("rollout.jsonl", header={"git": git})
+    described = description([fact], resolve([fact], first_hash="0"))
+    assert described["repository"] == "https://host/corner/bakery.git"

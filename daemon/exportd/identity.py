@@ -249,8 +249,15 @@ def description(exports: Sequence[ExportFact], found: Resolution) -> dict[str, s
         "confidence": found.confidence,
         "title": earliest.title,
         "cwd": str(earliest.header.get("cwd") or ""),
+        "repository": _repository(earliest.header),
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _repository(header: Mapping[str, Any]) -> str:
+    git = header.get("git")
+    url = git.get("repository_url") if isinstance(git, Mapping) else None
+    return _USER.sub("//", url) if isinstance(url, str) else ""  # it may have a password
 
 
 def aliases(exports: Sequence[ExportFact], first_hash: str) -> dict[str, str]:
@@ -302,6 +309,7 @@ class ParsedName:
     dated: datetime | None
 
 
+_USER = re.compile("//[^/]*@")
 _DATE = re.compile(
     r"(\d{4})[-=](\d\d)[-=](\d\d)"
     r"(?:T(\d\d)[:-]?(\d\d)(?:[:-]?(\d\d))?Z?)?(?=[-_ .]|$)[-_ ]*"

@@ -6,10 +6,11 @@ gives the same dump, in whatever order they came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..origin import developer, project
 from .facts import read_risk
 
 _Rows = Callable[..., list[tuple[Any, ...]]]
@@ -21,8 +22,9 @@ def read_dump(rows: _Rows, conversation_ids: Sequence[str] | None) -> Iterator[d
     ``conversation_ids`` None: all. Times are ISO 8601 in UTC.
     """
     for (conversation_id,) in rows("dumped_conversations", conversation_ids=conversation_ids):
-        yield _conversation(rows, conversation_id)
-        yield from _messages(rows, conversation_id)
+        conversation = _conversation(rows, conversation_id)
+        yield conversation
+        yield from _messages(rows, conversation_id, conversation["metadata"] or {})
 
 
 def _conversation(rows: _Rows, conversation_id: str) -> dict[str, Any]:
@@ -65,7 +67,10 @@ def _conversation(rows: _Rows, conversation_id: str) -> dict[str, Any]:
     }
 
 
-def _messages(rows: _Rows, conversation_id: str) -> Iterator[dict[str, Any]]:
+def _messages(
+    rows: _Rows, conversation_id: str, described: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Where a message has no directory of its own, it was said in the conversation's."""
     renderings: dict[int, list[dict[str, str]]] = {}
     for index, content_hash, content in rows(
         "dumped_renderings", conversation_id=conversation_id
@@ -83,11 +88,18 @@ def _messages(rows: _Rows, conversation_id: str) -> Iterator[dict[str, Any]]:
             "segment": ordinal,
             **dict(zip(_MESSAGE, facts, strict=True)),
             "occurred_at": _iso(occurred_at),
+            **_origin({**described, **(metadata or {})}),
             "metadata": metadata,
             "renderings": renderings.get(index, []),
         }
 
 
+def _origin(facts: Mapping[str, Any]) -> dict[str, str | None]:
+    cwd, repository = (v if isinstance(v := facts.get(k), str) else None for k in _ORIGIN)
+    return {"project": project(cwd, repository), "developer": developer(cwd)}
+
+
+_ORIGIN = ("cwd", "repository")
 _MESSAGE = ("role", "kind", "content", "content_hash", "source_id", "source_index", "in_flight")
 
 
