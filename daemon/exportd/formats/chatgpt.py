@@ -147,14 +147,23 @@ def _order(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         return created or _LATE, key
 
     seen: set[str] = set()
-    for start in (*sorted(children.get(None, []), key=by_time), *sorted(nodes, key=by_time)):
-        stack = [start]
+
+    def below(start: str) -> list[str]:
+        found, stack = [], [start]
         while stack:
             key = stack.pop()
             if key not in seen:
                 seen.add(key)
-                yield key
+                found.append(key)
                 stack += sorted(children.get(key, []), key=by_time, reverse=True)
+        return found
+
+    # A root says nothing and has no time: it is as old as what was said first below it.
+    trees = map(below, children.get(None, []))
+    for tree in sorted(trees, key=lambda keys: min(map(by_time, keys))):
+        yield from tree
+    for start in sorted(nodes, key=by_time):
+        yield from below(start)
 
 
 def _message(said: dict[str, Any], beside: Mapping[str, Any]) -> Message:
