@@ -202,3 +202,26 @@ def test_new_and_duplicates_sum_to_all(reports: list[Report]) -> None:
     assert f"BACKED UP: {new:,}\n" in text
     assert f"Filtered: {duplicates:,}\n" in text
     assert f"Processed: {new + duplicates:,}\n" in text
+
+
+def test_a_file_of_which_a_part_is_missing_is_no_success() -> None:
+    cut = Anomaly("damaged_records", Severity.WARNING, "1 record could not be read")
+    text = _report(GROWN, replace(GROWN, anomalies=(cut,)))
+    assert "Status: ⚠ PARTLY (a part of 1 of 2 files could not be ingested)" in text
+    assert "SUCCESS" not in text
+
+
+def test_a_file_with_an_account_in_it_is_told_in_a_few_lines() -> None:
+    odd = [Anomaly("escaped_characters", Severity.INFO, f"odd {n}") for n in range(999)]
+    late = Anomaly("dead_letter", Severity.WARNING, "one was damaged")
+    whole = replace(
+        GROWN,
+        conversation_id=None,
+        also_changed=tuple(f"talk-{n}" for n in range(3000)),
+        anomalies=(*odd, late),
+    )
+    text = _report(whole)
+    assert "talk-0, talk-1, talk-2, talk-3, talk-4 and 2,995 more" in text
+    assert "⚠ one was damaged" in text
+    assert "… and 990 more like these" in text
+    assert len(text.splitlines()) < 60

@@ -14,6 +14,7 @@ from ..models import Fate, Report, Severity
 from .wording import size, some
 
 _RULE = "=" * 80
+_PARTS_LOST = ("dead_letter", "damaged_records")
 _MOST_NAMES = 5
 _MOST_ANOMALIES = 10
 _LOCKS = "🔐" * 40
@@ -128,6 +129,8 @@ def _summary(reports: Sequence[Report]) -> Iterator[str]:
     elif waiting:
         are = "is" if waiting == 1 else "are"
         yield f"Status: ⏳ WAITING ({waiting} of {files} {are} taken up later)"
+    elif partly := sum(any(a.kind in _PARTS_LOST for a in r.anomalies) for r in reports):
+        yield f"Status: ⚠ PARTLY (a part of {partly} of {files} could not be ingested)"
     else:
         yield "Status: ✅ SUCCESS"
     for report in reports:
