@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ FIRST = (EXAMPLES / "2026-01-12-EXPORT-GARDEN-PLANNER.txt").read_text()
 GROWN = (EXAMPLES / "2026-01-13-EXPORT-GARDEN-PLANNER.txt").read_text()
 
 
-def assigned(road: Road, name: str, text: str, session: str | bytes) -> None:
+def assigned(road: Road, name: str, text: str | bytes, session: str | bytes) -> None:
     sidecar = road.folders.exports / f"{name}.session"
     sidecar.write_bytes(session if isinstance(session, bytes) else session.encode())
     road.drop(name, text)
@@ -65,6 +66,19 @@ def test_the_same_bytes_dropped_again_with_a_sidecar_move(road: Road) -> None:
     road.drop("EXPORT-A.txt", FIRST)
     assigned(road, "EXPORT-A.txt", FIRST, "garden")
     assert homes(road) == {"garden": 13}
+
+
+def test_a_sidecar_of_a_packed_file_moves_what_is_in_it(road: Road) -> None:
+    packed = gzip.compress(FIRST.encode(), mtime=0)
+    road.drop("EXPORT-A.txt.gz", packed)
+    sidecar = road.folders.exports / "EXPORT-A.txt.gz.session"
+    sidecar.write_text("garden")
+    report = road.pipeline.ingest(sidecar)
+    assert report is not None
+    assert report.conversation_id == "garden"
+    assert homes(road) == {"garden": 13}
+    assigned(road, "EXPORT-A.txt.gz", packed, "orchard")
+    assert homes(road) == {"orchard": 13}
 
 
 def test_a_sidecar_waits_for_its_file_and_is_a_dead_letter_when_none_comes(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from . import identity
+from .containers import CONTAINERS
 from .models import Fate
 from .placement import Placement, SegmentFact, Slot, arrange, unchanged
 from .store import Attempt, Drop, Residence, Transaction, describe, relocate
@@ -135,6 +136,8 @@ def recognise_again(tx: Transaction, drop: Drop, attempt: Attempt) -> set[str]:
     conversations that changed by it.
     """
     tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.DUPLICATE_FILE.value)
+    if drop.explicit_id is not None:
+        _assign_inside(tx, attempt.export_id, drop.explicit_id)
     name = identity.first_name([drop.name, attempt.first_name])
     is_earlier = tx.execute(
         "recognise_export",
@@ -163,9 +166,15 @@ def assign(tx: Transaction, name: str, memory_dir: str, session_id: str) -> Assi
     if not found:
         return None
     export_id, sha256, modified_at = found[0]
+    _assign_inside(tx, export_id, session_id)
     changed = _rehome_export(tx, export_id, {name})
     homes = [segment.conversation_id for segment in tx.segments_of_export(export_id)]
     return Assigned(sha256, modified_at, homes[0] if homes else None, frozenset(changed))
+
+
+def _assign_inside(tx: Transaction, export_id: int, session_id: str) -> None:
+    formats = [container.NAME for container in CONTAINERS if container.HOLDS_ONE]
+    tx.execute("assign_inside", export_id=export_id, explicit_id=session_id, formats=formats)
 
 
 def _rehome_export(tx: Transaction, export_id: int, names: set[str]) -> set[str]:

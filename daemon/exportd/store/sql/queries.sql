@@ -115,11 +115,33 @@ SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_h
 FROM segments s WHERE s.segment_id = ANY(%(segment_ids)s);
 
 -- segments_of_export --
-SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
-FROM export_segments es
+-- Of the exports inside of it, too.
+WITH RECURSIVE inside AS (
+    SELECT %(export_id)s::bigint AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT DISTINCT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
+FROM inside
+JOIN export_segments es USING (export_id)
 JOIN segments s USING (segment_id)
-WHERE es.export_id = %(export_id)s
 ORDER BY s.segment_id;
+
+-- assign_inside --
+-- What people say of a file holds for the exports inside of it, where all are one conversation.
+WITH RECURSIVE inside AS (
+    SELECT d.export_id, d.parent_export_id
+    FROM drops d JOIN exports h ON h.export_id = d.parent_export_id
+    WHERE d.parent_export_id = %(export_id)s AND h.format = ANY(%(formats)s)
+    UNION
+    SELECT d.export_id, d.parent_export_id
+    FROM inside i
+    JOIN exports h ON h.export_id = i.export_id AND h.format = ANY(%(formats)s)
+    JOIN drops d ON d.parent_export_id = i.export_id
+)
+UPDATE exports SET explicit_id = %(explicit_id)s
+WHERE export_id IN (SELECT export_id FROM inside);
 
 -- segments_of_contents --
 SELECT DISTINCT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
