@@ -205,7 +205,8 @@ def test_an_account_export_is_as_many_conversations_as_it_holds(
     second = drop("data-2026-02-01.zip", both)
     assert (second["fate"], second["new"], second["total"]) == ("ingested", 6, 16), second
     assert "users.json" in second["reason"]
-    assert drop("data-2026-02-01.zip", both)["fate"] == "duplicate_file"
+    known = drop("data-2026-02-01.zip", both)
+    assert (known["fate"], known["new"], known["total"]) == ("duplicate_file", 0, 16)
     _verified(exportd)
     url = exportd.environment["EXPORTD_DATABASE_URL"]
     assert rows(url, "SELECT count(*) FROM conversations") == [(2,)]
@@ -273,6 +274,7 @@ def test_a_damaged_member_costs_no_other(
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
+        (_account("claude-ai.json")[:900], "not one of 1 conversation in this JSON list"),
         (_zip(notes__txt=b"nothing"), "no conversation export is in this zip archive"),
         (b"PK\x03\x04 cut off", "damaged or cut off"),
         (gzip.compress(b"hello", mtime=0)[:-9], "damaged or cut off"),

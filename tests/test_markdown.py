@@ -72,6 +72,11 @@ def _conversation(*messages: StoredMessage, **facts: Any) -> StoredConversation:
     return replace(plain, **facts)
 
 
+def test_a_title_is_told() -> None:
+    assert "- **Title:** Bread\n" in markdown(_conversation(title="Bread"))
+    assert "Title" not in markdown(_conversation())
+
+
 def _tokens(text: str) -> list[Token]:
     return MarkdownIt("commonmark").parse(text)
 

@@ -123,6 +123,16 @@ def another(tmp_path: Path, server_url: str) -> Iterator[Callable[[], Road]]:
         execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def test_an_export_cut_within_a_character_is_known(road: Road) -> None:
+    """A glyph of three bytes, of which one or two are there."""
+    whole = talk("bake bread", "which one?", "rye, with caraway", "done").encode()
+    road.drop("a.txt", whole)
+    end = whole.rindex("⏺".encode())
+    for size in (end + 1, end + 2):
+        report = road.drop(f"cut-{size}.txt", whole[:size])
+        assert (report.new, report.total) == (0, 3)
+
+
 def talk(*turns: str) -> str:
     """An export in which user and assistant take turns, the user first."""
     return "\n".join(f"{'⏺' if n % 2 else '>'} {turn}\n" for n, turn in enumerate(turns))

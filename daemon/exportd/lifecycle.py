@@ -88,7 +88,7 @@ def holder(folders: Folders) -> str | None:
                 return _holder(lock)
     except PermissionError as error:
         raise not_permitted(error) from error
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass  # none ever did
     return None
 

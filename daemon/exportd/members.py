@@ -44,6 +44,7 @@ class _Sum:
     changed: set[str] = field(default_factory=set)
     anomalies: list[Anomaly] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    first_fault: str = ""
 
     def add(self, report: Report) -> None:
         self.reports[report.fate] += 1
@@ -128,7 +129,10 @@ class Members:
             names = ", ".join(map(printable, found.others[:_MOST_NAMES])) or "nothing"
             raise UnknownFormat(f"no conversation export is in this {container.TITLE}: {names}")
         if found.reports[Fate.DEAD_LETTER] == found.reports.total():
-            raise PermanentError(found.anomalies[0].message)
+            raise PermanentError(
+                f"not one of {some(found.reports.total(), container.MEMBER)} in this "
+                f"{container.TITLE} could be ingested; the first: {found.first_fault}"
+            )
         reach("members.done")
         header = {"members": found.reports.total(), "others": len(found.others)}
         shell = Transcript(container.NAME, 1, (), (), header=header)
@@ -161,19 +165,21 @@ class Members:
         attempt = self._store.begin(drop)
         reach("members.counted")
         try:
-            if member.fault:
-                error = MalformedExport(member.fault)
-                into.add(self._dead_letter(drop, attempt, _inside(parent, error), error))
-            else:
-                into.add(self._take(drop, member.raw, attempt))
+            into.add(self._taken(drop, member, attempt))
         except TransientError as error:
             self._refund(attempt, error)
             raise
         except PermanentError as error:
+            into.first_fault = into.first_fault or str(error)
             into.add(self._dead_letter(drop, attempt, _inside(parent, error), error))
         except Exception as error:
             log.exception("ingest.bug", file=printable(drop.name))
             into.add(self._dead_letter(drop, attempt, bug(error), error))
+
+    def _taken(self, drop: Drop, member: Member, attempt: Attempt) -> Report:
+        if member.fault:
+            raise MalformedExport(member.fault)
+        return self._take(drop, member.raw, attempt)
 
     def _dead_letter(
         self, drop: Drop, attempt: Attempt, reason: str, error: Exception

@@ -299,6 +299,7 @@ class StoredConversation:
     roles: Mapping[str, int]
     first_at: datetime | None = None
     last_at: datetime | None = None
+    title: str = ""
     risk: Risk = Risk()
 
 

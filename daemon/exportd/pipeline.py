@@ -26,6 +26,7 @@ from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
 from .ingest import Reading, ingest
 from .intake import Claim, Intake
+from .intake.sidecar import read_sidecar
 from .late_sidecars import LateSidecars
 from .limits import Limits, check_content, check_size, check_transcript, within
 from .log import logged
@@ -165,6 +166,7 @@ class Pipeline:
 
     def _session_id(self, claim: Claim) -> str | None:
         if is_sidecar(claim.name):
+            read_sidecar(claim.path)  # one that says nothing is told so
             raise PermanentError(
                 f"no file {printable(claim.name.removesuffix(SIDECAR))} was dropped that this "
                 "one could name the conversation of; drop both together"

@@ -40,7 +40,7 @@ def command(settings: Settings, *, ids: tuple[str, ...], everything: bool, form:
     lines of type "message" that belong to it.
     """
     if everything == bool(ids):
-        raise click.UsageError("expected conversation ids, or --all")
+        raise click.UsageError("expected either conversation ids or --all")
     with database(settings, Folders(settings.memory_dir.absolute())) as found:
         store = Store(found.url)
         chosen = None if everything else [named(store, name) for name in ids]

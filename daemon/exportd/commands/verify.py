@@ -57,7 +57,8 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
       healthy      true when no damage was found
       checked      counts: exports, messages, renderings, segments, conversations, bytes …
                    and duration_s
-      bytes        archived bytes by class: messages, header, notice, separator, ignored
+      bytes        archived bytes by class: messages, header, notice, separator, faults,
+                   "ignored: REASON", and containers, whose members are counted as well
       not_checked  exports that nothing can be said about, by reason
       findings     list, damage first; each has severity (damage or note), kind, expected,
                    found, what_to_do, conversation_id, message_index, file

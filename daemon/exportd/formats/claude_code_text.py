@@ -19,7 +19,7 @@ from .text import decode, encode
 
 NAME = "claude-code-text"
 TITLE = "Claude Code /export text"
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 DETECTED_BY = (
     "its header; or two of: a `⏺`/`●` block, a `⎿` result, a `>`/`❯` prompt, one of them a "
     "result or in the first line"
@@ -112,12 +112,15 @@ def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole export.
 
     Spans of messages and regions partition ``raw``; every byte that is not blank or
-    header is in some message's text.
+    header is in some message's text. But not the first bytes of a character that was cut
+    off: with them the last message would not be the beginning of what it is later.
     """
     reader = _Reader()
-    for block in _blocks(raw):
+    cut = _CUT_CHARACTER.search(raw[-3:])
+    size_bytes = len(raw) - (len(cut[0]) if cut else 0)
+    for block in _blocks(raw[:size_bytes]):
         reader.take(block)
-    reader.end(raw)
+    reader.end(raw, size_bytes)
     return reader.transcript()
 
 
@@ -273,11 +276,17 @@ class _Reader:
             Role.TOOL, Kind.TOOL_RESULT, text, span, in_flight=in_flight, extra=extra
         )
 
-    def end(self, raw: bytes) -> None:
-        """Flag a cut tail. Who copied a terminal or left no header may have ended anyhow."""
+    def end(self, raw: bytes, size_bytes: int) -> None:
+        """Flag a cut tail. Who copied a terminal or left no header may have ended anyhow.
+
+        From ``size_bytes`` on there is a character that was cut off.
+        """
         known = self._header and "scrollback" not in self._flags
         ends = known and _ENDS_IN_LINE_BREAK.match(self._header.get("version", "1.0"))
-        if _CUT_CHARACTER.search(raw[-3:]) or (ends and not raw.endswith(b"\n")):
+        if size_bytes < len(raw):
+            what = "the first bytes of a character that was cut off"
+            self._regions.append(Region(Span(size_bytes, len(raw)), "ignored", what))
+        if size_bytes < len(raw) or (ends and not raw.endswith(b"\n")):
             self._flags.add("truncated_tail")
 
     def transcript(self) -> Transcript:

@@ -62,6 +62,8 @@ def _facts(conversation: StoredConversation) -> Iterator[str]:
     seen, duplicates = conversation.messages_seen, conversation.duplicates
     first_at, last_at = conversation.first_at, conversation.last_at
     yield f"- **Session ID:** {printable(conversation.conversation_id)}"
+    if conversation.title:
+        yield f"- **Title:** {printable(conversation.title)}"
     yield f"- **Named by:** {printable(conversation.reason)}"
     if conversation.aliases:
         yield f"- **Also known as:** {', '.join(map(printable, conversation.aliases))}"

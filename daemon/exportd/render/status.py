@@ -61,7 +61,8 @@ def _file(report: Report) -> Iterator[str]:
     if report.conversation_id:
         yield f"    Session: {printable(report.conversation_id)}"
     if others := [name for name in report.also_changed if name != report.conversation_id]:
-        yield f"    Also changed: {_some_of(others)}"
+        label = "Also changed" if report.conversation_id else "Sessions"
+        yield f"    {label}: {_some_of(others)}"
     if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
         yield f"    Messages: {_counts(report)}"
     if report.reason:

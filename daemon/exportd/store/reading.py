@@ -31,6 +31,7 @@ def read_conversation(
         created_at=created_at,
         last_updated=last_updated,
         reason=(metadata or {}).get("reason", ""),
+        title=(metadata or {}).get("title", ""),
         export_count=export_count,
         messages_seen=seen,
         duplicates=duplicates,

@@ -535,10 +535,22 @@ UPDATE drops SET told_at = CURRENT_TIMESTAMP
 WHERE memory_dir = %(memory_dir)s AND told_at IS NULL AND outcome IS NOT NULL;
 
 -- ingested --
-SELECT conversation_id, messages_processed, duplicates_filtered
-FROM deduplication_log
-WHERE export_id = %(export_id)s
-ORDER BY log_id DESC LIMIT 1;
+-- Of what lies in a container, all together; the conversation where it is one alone.
+WITH RECURSIVE inside AS (
+    SELECT %(export_id)s::bigint AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+), logged AS (
+    SELECT DISTINCT ON (l.export_id, l.segment_id) l.conversation_id,
+           l.messages_processed, l.duplicates_filtered
+    FROM inside JOIN deduplication_log l USING (export_id)
+    ORDER BY l.export_id, l.segment_id, l.log_id DESC
+)
+SELECT CASE WHEN count(DISTINCT conversation_id) = 1 THEN min(conversation_id) END,
+       coalesce(sum(messages_processed), 0)::bigint,
+       coalesce(sum(duplicates_filtered), 0)::bigint
+FROM logged;
 
 -- conversation --
 SELECT c.conversation_id,
