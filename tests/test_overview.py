@@ -43,7 +43,7 @@ def test_while_the_daemon_runs_it_is_named_and_the_last_files_are(
         "no file waits",
         "✓ Database      5 messages in 1 conversation",
         "✗ Alerts        1 firing, 0 acknowledged",
-        "🟠 A file could not be ingested (",
+        "🟠 A file could not be ingested · build.log: ",
         "✓ At risk       no conversation",
         "✗ Dead letters  1 file: build.log",
         "✓ ingested: 2026-01-02-EXPORT-A.txt → a, 1 new of 5 messages",

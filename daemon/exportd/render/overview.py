@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from textwrap import shorten
 
 from ..alerts.rules import RULES
 from ..formats.text import printable
@@ -12,6 +13,7 @@ from .alerts import SIGNS
 from .wording import size, some
 
 _MOST = 5  # of anything that is named; the rest is counted
+_MOST_CHARS = 80  # of what an alert says
 _WIDTH = 14  # of the names at the left
 _SIGNS = {"dead_letter": "✗", None: "…"}
 
@@ -113,8 +115,9 @@ def _alerts(stored: Stored) -> _Fact:
     for alert in stored.alerts[:_MOST]:
         rule = RULES.get(alert.kind)
         title = rule.title if rule else alert.kind.replace("_", " ")
-        about = f" · {printable(alert.conversation_id)}" if alert.conversation_id else ""
-        lines.append(f"{SIGNS[alert.severity]} {title}{about} ({alert.alert_id})")
+        what = shorten(printable(alert.body), _MOST_CHARS, placeholder=" …")
+        about = printable(alert.conversation_id) if alert.conversation_id else what
+        lines.append(f"{SIGNS[alert.severity]} {title} · {about} (alert {alert.alert_id})")
     if len(stored.alerts) > _MOST:
         lines.append(f"and {len(stored.alerts) - _MOST:,} more")
     return not firing, "Alerts", "\n".join(lines)
