@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -352,3 +353,24 @@ def test_a_list_is_taken_apart_alike_in_pieces_of_any_size(
     assert [m.raw[:] for m in pieces[1:]] == [m.raw[:] for m in found[1:]]
     assert [bool(m.fault) for m in pieces] == [bool(m.fault) for m in found]
     assert shift > 0
+
+
+def _seconds(raw: bytes) -> float:
+    started = time.monotonic()
+    assert list(JsonList().members(raw, "x", Bounds()))
+    return time.monotonic() - started
+
+
+def test_a_head_of_white_space_alone_stops_nobody() -> None:
+    assert _seconds(b'[{"uuid":' + b" " * 4_000 + b"x{") < 5
+
+
+def test_a_list_in_which_no_element_ends_is_read_a_few_times_at_most() -> None:
+    """Each seems to go on to the end of the file, where the next one begins."""
+    good = b'{"uuid":"g","name":"n","chat_messages":[{"uuid":"m","text":"t"}]}'
+    bad = b'{"uuid":"b","name":"n","chat_messages":["' + b"x" * 200 + b'"]'
+    raw = b"[" + b",".join([*([bad] * 4_000), good, good]) + b"]"
+    assert _seconds(raw) < 10
+    found = list(JsonList().members(raw, "x", Bounds()))
+    assert [member.raw for member in found if not member.fault] == [good, good]
+    assert len(found) == 4_002
