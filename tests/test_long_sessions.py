@@ -313,6 +313,26 @@ def test_a_sidecar_names_the_conversation_of_all_parts(
     assert rows(database_url, "SELECT conversation_id FROM conversations") == [("night-shift",)]
 
 
+def test_a_part_beyond_a_limit_is_set_aside_by_verify_and_reindex_as_well(
+    exportd: Command, database_url: str, long_session: tuple[bytes, int]
+) -> None:
+    """Else verify --deep finds damage in a sound store, and reindex goes beyond the limit."""
+    talk = Talk(9)
+    talk.number = 100_000
+    raw = long_session[0] + talk.line("user", {"content": "x" * 2_000_000}).encode()
+    number = raw.count(b"\n")
+    (exportd.memory_dir / "exports" / "session.jsonl").write_bytes(raw + talk.turns(3))
+    done = exportd("run", "--once", "--json", EXPORTD_MAX_LINE_BYTES="1000000")
+    assert f"line {number} has more than" in done.stdout
+    count = rows(database_url, "SELECT count(*) FROM messages")
+    for command in ("verify --deep", "reindex"):
+        done = exportd(*command.split(), EXPORTD_MAX_LINE_BYTES="1000000")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(database_url, "SELECT count(*) FROM messages") == count
+    assert exportd("reindex").returncode == 0
+    assert rows(database_url, "SELECT count(*) FROM messages") > count
+
+
 # -- pieces ----------------------------------------------------------------------------------
 
 
