@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,26 @@ def test_a_sidecar_names_the_conversation_of_all_parts(
     assert rows(database_url, "SELECT conversation_id FROM conversations") == [("night-shift",)]
 
 
+def test_a_part_beyond_a_limit_is_set_aside_by_verify_and_reindex_as_well(
+    exportd: Command, database_url: str, long_session: tuple[bytes, int]
+) -> None:
+    """Else verify --deep finds damage in a sound store, and reindex goes beyond the limit."""
+    talk = Talk(9)
+    talk.number = 100_000
+    raw = long_session[0] + talk.line("user", {"content": "x" * 2_000_000}).encode()
+    number = raw.count(b"\n")
+    (exportd.memory_dir / "exports" / "session.jsonl").write_bytes(raw + talk.turns(3))
+    done = exportd("run", "--once", "--json", EXPORTD_MAX_LINE_BYTES="1000000")
+    assert f"line {number} has more than" in done.stdout
+    count = rows(database_url, "SELECT count(*) FROM messages")
+    for command in ("verify --deep", "reindex"):
+        done = exportd(*command.split(), EXPORTD_MAX_LINE_BYTES="1000000")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(database_url, "SELECT count(*) FROM messages") == count
+    assert exportd("reindex").returncode == 0
+    assert rows(database_url, "SELECT count(*) FROM messages") > count
+
+
 # -- pieces ----------------------------------------------------------------------------------
 
 
@@ -352,3 +373,24 @@ def test_a_list_is_taken_apart_alike_in_pieces_of_any_size(
     assert [m.raw[:] for m in pieces[1:]] == [m.raw[:] for m in found[1:]]
     assert [bool(m.fault) for m in pieces] == [bool(m.fault) for m in found]
     assert shift > 0
+
+
+def _seconds(raw: bytes) -> float:
+    started = time.monotonic()
+    assert list(JsonList().members(raw, "x", Bounds()))
+    return time.monotonic() - started
+
+
+def test_a_head_of_white_space_alone_stops_nobody() -> None:
+    assert _seconds(b'[{"uuid":' + b" " * 4_000 + b"x{") < 5
+
+
+def test_a_list_in_which_no_element_ends_is_read_a_few_times_at_most() -> None:
+    """Each seems to go on to the end of the file, where the next one begins."""
+    good = b'{"uuid":"g","name":"n","chat_messages":[{"uuid":"m","text":"t"}]}'
+    bad = b'{"uuid":"b","name":"n","chat_messages":["' + b"x" * 200 + b'"]'
+    raw = b"[" + b",".join([*([bad] * 4_000), good, good]) + b"]"
+    assert _seconds(raw) < 10
+    found = list(JsonList().members(raw, "x", Bounds()))
+    assert [member.raw for member in found if not member.fault] == [good, good]
+    assert len(found) == 4_002

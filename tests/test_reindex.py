@@ -22,7 +22,9 @@ from exportd import reindex, sessions
 from exportd.errors import ConfigurationError, RefusedRequest
 from exportd.folders import Folders
 from exportd.manifest import Manifest
+from exportd.settings import Settings
 from exportd.store import Store, prepare_staging, sole_staging, swap
+from exportd.workplace import limits
 
 SCHEMA = "SELECT count(*) FROM pg_namespace WHERE nspname = 'exportd_reindex'"
 
@@ -239,7 +241,9 @@ def second_store(exportd: Command, url: str) -> Store:
     """What an interrupted run leaves: built, and not put in place."""
     folders, store = Folders(exportd.memory_dir), Store(url)
     contents = reindex.inventory(folders, store)
-    assert reindex.rebuild(url, contents, folders, store, lambda: None) == []
+    assert (
+        reindex.rebuild(url, contents, folders, store, lambda: None, limits(Settings())) == []
+    )
     return store
 
 

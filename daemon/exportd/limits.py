@@ -12,6 +12,7 @@ from typing import Any
 from .anomalies import Thresholds
 from .containers import Bounds
 from .errors import PermanentError
+from .formats import claude_code_jsonl
 from .models import Raw, Transcript
 
 
@@ -51,7 +52,7 @@ def check_content(raw: bytes, limits: Limits) -> None:
     while len(raw) - start > limits.max_line_bytes:
         end = raw.find(b"\n", start, start + limits.max_line_bytes + 1)
         if end < 0:
-            number = raw.count(b"\n", 0, start) + 1
+            number = claude_code_jsonl.lines_before(raw) + raw.count(b"\n", 0, start) + 1
             raise PermanentError(
                 f"line {number} has more than {limits.max_line_bytes:,} bytes (setting "
                 "max_line_bytes); if it is a conversation, raise the setting and drop it again"

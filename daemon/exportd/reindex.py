@@ -20,7 +20,6 @@ from typing import Any
 
 from . import containers, formats, manifest, version
 from .anomalies import Thresholds
-from .containers import Bounds
 from .errors import DiskTrouble, PermanentError, RefusedRequest
 from .file_bytes import FileBytes
 from .fingerprint import places
@@ -28,9 +27,10 @@ from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
 from .identity import first_name, parse_name
 from .ingest import Reading, ingest
+from .limits import Limits, check_content, check_size, check_transcript
 from .manifest import Manifest
 from .members import Members
-from .models import Fate, Raw, Report
+from .models import Fate, Raw, Report, Transcript
 from .residence import recognise_again
 from .sessions import decisions, replay
 from .store import Attempt, Drop, Store, prepare_staging, staging_url
@@ -174,12 +174,12 @@ def rebuild(
     folders: Folders,
     stored: Store,
     done: Callable[[], object],
-    bounds: Bounds | None = None,
+    limits: Limits,
 ) -> list[Problem]:
     """Fill the second store; returns what could not be read.
 
     Goes on where an interrupted run with the same code stopped. ``done`` is called after
-    every content. ``bounds`` are those under which containers were ingested.
+    every content. ``limits`` are those under which the members of containers were ingested.
     """
     overrides = decisions(stored, Manifest(folders.archive))
     prepare_staging(url, _signature(overrides, contents, folders))
@@ -187,7 +187,7 @@ def rebuild(
     problems = []
     for content in contents:
         try:
-            _take(staging, content, escape(str(folders.memory)), bounds or Bounds())
+            _take(staging, content, escape(str(folders.memory)), limits)
         except PermanentError as error:
             name = printable(escape(content.path.name))
             problems.append(Problem(name, printable(str(error)), content.is_known))
@@ -216,7 +216,7 @@ def _signature(
     )
 
 
-def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) -> None:
+def _take(staging: Store, content: Archived, memory_dir: str, limits: Limits) -> None:
     raw = FileBytes(content.path, content.path.stat().st_size)
     for seen in content.seen:
         drop = Drop(
@@ -234,20 +234,20 @@ def _take(staging: Store, content: Archived, memory_dir: str, bounds: Bounds) ->
         if attempt.state == "ingested":
             staging.run(partial(recognise_again, drop=drop, attempt=attempt))
         else:
-            _ingest(staging, drop, attempt, raw, bounds)
+            _ingest(staging, drop, attempt, raw, limits)
     staging.mark_archived(attempt.export_id, escape(content.path.name))
 
 
-def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, bounds: Bounds) -> None:
+def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, limits: Limits) -> None:
     container = None if drop.is_part else containers.recognise(raw, drop.name)
     if container:
-        take = partial(_take_member, staging, bounds)
-        Members(staging, bounds, take, lambda _attempt, _error: None).ingest(
+        take = partial(_take_member, staging, limits)
+        Members(staging, limits.bounds, take, lambda _attempt, _error: None).ingest(
             drop, raw, attempt, container
         )
         return
     started = time.monotonic()
-    transcript = formats.parse(raw[:], drop.name)
+    transcript = _parse(drop, raw, limits)
     if not transcript.messages:
         staging.finish_empty(drop, attempt.export_id, transcript)
         return
@@ -257,15 +257,27 @@ def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, bounds: Boun
     staging.run(partial(ingest, read=read))
 
 
+def _parse(drop: Drop, raw: Raw, limits: Limits) -> Transcript:
+    """A whole file was within the limits once; a member that was not is archived, too."""
+    if drop.parent_export_id is None:
+        return formats.parse(raw[:], drop.name)
+    check_size(raw, limits)
+    held = raw[:]
+    check_content(held, limits)
+    transcript = formats.parse(held, drop.name)
+    check_transcript(transcript, limits)
+    return transcript
+
+
 def _take_member(
-    staging: Store, bounds: Bounds, drop: Drop, raw: Raw, attempt: Attempt
+    staging: Store, limits: Limits, drop: Drop, raw: Raw, attempt: Attempt
 ) -> Report:
     if attempt.outcome is not None:  # before an interruption
         return Report(drop.name, attempt.outcome)
     if attempt.state == "ingested":
         staging.run(partial(recognise_again, drop=drop, attempt=attempt))
         return Report(drop.name, Fate.DUPLICATE_FILE)
-    _ingest(staging, drop, attempt, raw, bounds)
+    _ingest(staging, drop, attempt, raw, limits)
     return Report(drop.name, Fate.INGESTED)
 
 

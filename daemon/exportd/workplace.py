@@ -81,19 +81,7 @@ class Workplace:
             self.store,
             self.archive,
             self.manifest,
-            Limits(
-                settings.max_line_bytes,
-                settings.max_json_depth,
-                settings.max_messages,
-                settings.parse_timeout,
-                settings.max_attempts,
-                Thresholds(
-                    settings.alerts.large_export_bytes,
-                    settings.alerts.slow_ingest,
-                    settings.alerts.low_deduplication,
-                ),
-                Bounds(max_bytes=settings.max_export_bytes),
-            ),
+            limits(settings),
             LateSidecars(
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout
             ),
@@ -182,3 +170,20 @@ class Workplace:
             yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
         for folder, reason in unseen.items():
             yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)
+
+
+def limits(settings: Settings) -> Limits:
+    """How much one file may ask for, by the settings."""
+    return Limits(
+        settings.max_line_bytes,
+        settings.max_json_depth,
+        settings.max_messages,
+        settings.parse_timeout,
+        settings.max_attempts,
+        Thresholds(
+            settings.alerts.large_export_bytes,
+            settings.alerts.slow_ingest,
+            settings.alerts.low_deduplication,
+        ),
+        Bounds(max_bytes=settings.max_export_bytes),
+    )

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import manifest, reindex
-from ..containers import Bounds
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
 from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
+from ..workplace import limits
 from .conversations import write_sessions
 
 
@@ -61,7 +61,7 @@ def command(settings: Settings, *, dry_run: bool) -> int:
                 folders,
                 store,
                 lambda: bar.advance(task),
-                Bounds(max_bytes=settings.max_export_bytes),
+                limits(settings),
             )
         for problem in problems:
             click.echo(f"{problem.name} cannot be read: {problem.reason}")

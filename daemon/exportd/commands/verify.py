@@ -23,15 +23,16 @@ from rich.progress import (
 from .. import reindex, verify
 from ..alerts.rules import RULES
 from ..checks.facts import Finding, Weight
-from ..containers import Bounds
 from ..errors import DiskTrouble, ExportdError, RefusedRequest
 from ..folders import Folders
 from ..formats.text import escape, printable
 from ..lifecycle import database, held
+from ..limits import Limits
 from ..render.verification import verification_report
 from ..render.wording import some
 from ..settings import Settings
 from ..store import NewAlert, Store, discard_staging, sole_staging, staging_url
+from ..workplace import limits
 
 # What is done sooner needs no progress bar.
 _SOON_S = 1.0
@@ -76,12 +77,12 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
         _bar() as progress,
     ):
         alone = settings.database.url is None
-        bounds = Bounds(max_bytes=settings.max_export_bytes)
-        done = verify.verify(store, live, folders, progress, alone=alone, bounds=bounds)
+        most = limits(settings)
+        done = verify.verify(store, live, folders, progress, alone=alone, bounds=most.bounds)
         refused: ExportdError | None = None
         if deep:
             try:
-                done.findings += _deep(found.url, store, folders, progress, bounds)
+                done.findings += _deep(found.url, store, folders, progress, most)
             except (RefusedRequest, DiskTrouble) as error:
                 refused = error
             done.findings.sort(key=lambda finding: finding.severity is Weight.NOTE)
@@ -114,7 +115,7 @@ def _first(finding: Finding) -> str:
 
 
 def _deep(
-    url: str, store: Store, folders: Folders, progress: verify.Progress, bounds: Bounds
+    url: str, store: Store, folders: Folders, progress: verify.Progress, most: Limits
 ) -> Iterator[Finding]:
     """What the archive alone would give otherwise; nothing stored is touched.
 
@@ -124,7 +125,7 @@ def _deep(
     contents = reindex.inventory(folders, store)
     count = iter(range(1, len(contents) + 1))
     reindex.rebuild(
-        url, contents, folders, store, lambda: progress(next(count), len(contents)), bounds
+        url, contents, folders, store, lambda: progress(next(count), len(contents)), most
     )
     staging = Store(staging_url(url))
     # The same messages, only named or ordered otherwise: nothing is lost or doubled.

@@ -16,6 +16,9 @@ from .base import Bounds, Member
 
 _PIECE_BYTES = 1024 * 1024
 _HEAD_BYTES = 65_536  # so much has what is looked for at most
+# So often is all of a list read for damaged elements, of which each may seem to go on to its
+# end; then each of those that are left ends where the next one begins.
+_READINGS = 16
 _BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?=\{)")
 # A string, a bracket, or the beginning of a string that does not end in this piece.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]|"', re.DOTALL)
@@ -23,9 +26,10 @@ _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SOMETHING = re.compile(rb"[^ \t\r\n,]")
 _OPENING, _QUOTE = b"[{", ord('"')
 # An object by its first two keys; the value of the first is a string, number or null.
-_VALUE = rb'\s*:\s*(?:"(?:[^"\\]|\\.)*"|[^",{}\[\]]*)\s*,\s*'
-_KEYS = re.compile(rb'\{\s*(?P<one>"[^"\\]*")' + _VALUE + rb'(?P<two>"[^"\\]*")', re.DOTALL)
-_KEY_PATTERN = rb"\{\s*%s" + _VALUE + rb"%s"
+# Nothing is tried twice: white space of kilobytes would be divided up in every way there is.
+_VALUE = rb'\s*+:\s*+(?:"(?:[^"\\]++|\\.)*+"\s*+|[^",{}\[\]]*+),\s*+'
+_KEYS = re.compile(rb'\{\s*+(?P<one>"[^"\\]*+")' + _VALUE + rb'(?P<two>"[^"\\]*+")', re.DOTALL)
+_KEY_PATTERN = rb"\{\s*+%s" + _VALUE + rb"%s"
 
 
 class JsonList:
@@ -79,12 +83,20 @@ def _elements(raw: Raw) -> Iterator[tuple[int, int, str]]:
     begin = _BEGIN.match(raw[:_HEAD_BYTES])
     at: int | None = begin.end() if begin else 0
     alike = _alike(raw, at or 0)
+    left = _READINGS * len(raw)
     while at is not None:
-        start, at = yield from _run(raw, at)
-        if at is None:
+        after = _search(alike, raw, at + 1) if alike and left <= 0 else None
+        is_apart = after is not None
+        stop = len(raw) if after is None else after
+        start, reached = yield from _run(raw, at, stop)
+        if reached is None:
             return
-        after = _search(alike, raw, start + 1) if alike else None
-        yield start, len(raw) if after is None else after, _DAMAGED
+        left -= reached - start
+        if alike and not is_apart:
+            after = _search(alike, raw, start + 1)
+        end = len(raw) if after is None else after
+        if not is_apart or _search(_SOMETHING, raw, start, end) is not None:
+            yield start, end, _DAMAGED
         at = after
 
 
@@ -101,13 +113,15 @@ def _alike(raw: Raw, at: int) -> re.Pattern[bytes] | None:
     )
 
 
-def _run(raw: Raw, at: int) -> Generator[tuple[int, int, str], None, tuple[int, int | None]]:
-    """Elements until the list ends, or one does not.
+def _run(
+    raw: Raw, at: int, stop: int
+) -> Generator[tuple[int, int, str], None, tuple[int, int | None]]:
+    """Elements until the list ends, or one does not before ``stop``.
 
-    Returns where the last one begins, and None at the end of the list.
+    Returns where the last one begins, and how far it was read; None at the end of the list.
     """
-    start, depth = at, 1
-    for place, sign in _brackets(raw, at):
+    start, place, depth = at, at, 1
+    for place, sign in _brackets(raw, at, stop):
         if sign in _OPENING:
             if depth == 1:
                 if _search(_SOMETHING, raw, start, place) is not None:
@@ -123,13 +137,13 @@ def _run(raw: Raw, at: int) -> Generator[tuple[int, int, str], None, tuple[int, 
                 yield from _stray(raw, start, place)
                 yield from _stray(raw, place + 1, len(raw))
                 return start, None
-    return start, start
+    return start, place
 
 
-def _brackets(raw: Raw, at: int) -> Iterator[tuple[int, int]]:
+def _brackets(raw: Raw, at: int, stop: int) -> Iterator[tuple[int, int]]:
     """Where brackets stand that are in no string, and which."""
     in_string = False
-    while piece := raw[at : at + _PIECE_BYTES]:
+    while piece := raw[at : min(at + _PIECE_BYTES, stop)]:
         begin, end = 0, len(piece)
         if in_string:
             rest = _REST_OF_STRING.match(piece)

@@ -64,6 +64,17 @@ def is_document(head: bytes) -> bool:
     return _LOGLINES.match(head) is not None
 
 
+def lines_before(raw: bytes) -> int:
+    """How many lines of a long session stand before a part of it; none before all else.
+
+    The line that says so is one more.
+    """
+    if not raw.startswith(b'{"type": "%s"' % PART.encode()):
+        return 0
+    line = jsonl.record(raw[: raw.find(b"\n") + 1 or len(raw)]).get("line")
+    return line - 2 if isinstance(line, int) else 0
+
+
 def begins_turn(record: dict[str, Any]) -> bool:
     """Whether somebody speaks, and no tool or agent, so that the turn before is at its end."""
     said = inner(record, "message").get("content")
