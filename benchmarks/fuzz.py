@@ -58,11 +58,12 @@ def _fuzz(target: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["exportd"]):
         from exportd import containers, formats  # noqa: PLC0415
-        from exportd.containers import Bounds  # noqa: PLC0415
+        from exportd.containers import Bounds, jsonl_parts  # noqa: PLC0415
         from exportd.errors import PermanentError  # noqa: PLC0415
 
     module = next((one for one in formats.FORMATS if target == one.NAME), None)
     container = containers.named(target)
+    jsonl_parts.LONG_BYTES = jsonl_parts.PART_BYTES = 400  # of what Atheris makes up, many
 
     def read(raw: bytes) -> None:
         head = raw[: formats.HEAD_BYTES]
@@ -73,8 +74,11 @@ def _fuzz(target: str, arguments: list[str]) -> None:
             elif container is not None:
                 container.detect(head, len(raw))
                 for member in container.members(raw, "any.txt", Bounds(max_bytes=10_000_000)):
-                    if not member.fault:
-                        container.extract(raw, member.locator)
+                    if (
+                        not member.fault
+                        and container.extract(raw, member.locator) != member.raw[:]
+                    ):
+                        raise AssertionError(member.locator)
         except PermanentError:
             return
 
