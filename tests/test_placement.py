@@ -157,7 +157,7 @@ def test_what_now_stands_before_the_head_becomes_the_head() -> None:
 def test_a_segment_that_only_moves_changes_nothing_in_itself() -> None:
     segment = replace(_segment(4, 3), head_hash="stored")
     placement = unchanged(segment)
-    assert placement.plan.order == (0, 1, 2)
+    assert (placement.plan.order, placement.message_count) == ((), 3)
     assert (placement.segment, placement.head_hash) == (segment, "stored")
     slots, moves = arrange(placement, replace(segment, conversation_id="b"), [])
     assert slots == [Slot(4, "b", 0, 0, 3)]
