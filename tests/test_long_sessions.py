@@ -165,6 +165,21 @@ def test_a_line_that_is_too_long_costs_no_other() -> None:
     assert sum(len(member.raw) for member in found) > len(raw) - 55_000
 
 
+def without(raw: bytes, *keys: str) -> bytes:
+    """The lines of a session without some of their keys."""
+    records = [json.loads(line) for line in raw.splitlines()]
+    kept = [{k: v for k, v in record.items() if k not in keys} for record in records]
+    return "".join(json.dumps(record) + "\n" for record in kept).encode()
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_a_session_is_parted_only_when_it_and_its_messages_have_ids() -> None:
+    raw = Talk(4).turns(40)
+    assert containers.recognise(raw, "x") is not None
+    for key in ("sessionId", "uuid"):
+        assert containers.recognise(without(raw, key), "x") is None
+
+
 # -- what is stored ----------------------------------------------------------------------
 
 
@@ -241,6 +256,40 @@ def test_in_any_order_of_its_states_the_same_is_stored(
     assert rows(parted.url, tokens) == rows(whole.url, tokens)
     firing = "SELECT kind FROM anomalies WHERE kind = 'low_deduplication'"
     assert rows(parted.url, firing) == []
+
+
+@pytest.mark.parametrize("name", ["no ids", "no session", "no times", "a wrong clock"])
+def test_what_a_line_lacks_is_in_parts_no_other_than_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, another: Callable[[], Road]
+) -> None:
+    """Nothing said again is lost, no session falls apart, and no part comes before another."""
+    raw = Talk(12).turns(20)
+    lines = raw.splitlines(keepends=True)
+    if name == "no ids":
+        said = {"role": "user", "content": "continue"}
+        again = {"type": "user", "sessionId": SESSION, "message": said}
+        raw = b"".join(
+            without(line, "uuid", "timestamp") + json.dumps(again).encode() + b"\n"
+            for line in lines
+        )
+    elif name == "no session":
+        raw = without(raw, "sessionId")
+    elif name == "no times":
+        raw = b"".join(
+            without(line, "timestamp") if b"bake" in line else line for line in lines
+        )
+    else:
+        middle = len(lines) // 2
+        later = [line.replace(b"2026-02-03", b"2026-02-02") for line in lines[middle:]]
+        raw = b"".join([*lines[:middle], *later])
+    whole, parted = another(), another()
+    whole.drop("session.jsonl", raw)
+    monkeypatch.setattr(jsonl_parts, "LONG_BYTES", 2_500)
+    monkeypatch.setattr(jsonl_parts, "PART_BYTES", 1_500)
+    parted.drop("session.jsonl", raw)
+    facts = ("conversation_id", "message_index", "content", "source_id", "occurred_at")
+    one, other = stored(whole)[1:], stored(parted)[1:]
+    assert [[r[f] for f in facts] for r in other] == [[r[f] for f in facts] for r in one]
 
 
 # -- the real command ----------------------------------------------------------------------

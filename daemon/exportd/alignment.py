@@ -44,18 +44,23 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC)
 _Pairs = list[tuple[int, int]]  # (index among the known, index among the incoming)
 
 
-def align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
-    """The plan that adds ``incoming`` to ``known``: two runs of one segment, in order."""
+def align(
+    known: Sequence[Place], incoming: Sequence[Place], follows: str | None = None
+) -> Plan:
+    """The plan that adds ``incoming`` to ``known``: two runs of one segment, in order.
+
+    ``follows`` is the native id of the message that ``incoming`` goes on from, if it is one.
+    """
     try:
-        return _align(known, incoming)
+        return _align(known, incoming, follows)
     finally:
         forget_texts()
         forget_likenesses()
 
 
-def _align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+def _align(known: Sequence[Place], incoming: Sequence[Place], follows: str | None) -> Plan:
     if all(place.source_id is not None for place in (*known, *incoming)):
-        return _by_id(known, incoming)
+        return _by_id(known, incoming, follows)
     if all(place.source_index is not None for place in (*known, *incoming)):
         return _by_index(known, incoming)
     pairs = _pairs(known, incoming)
@@ -65,27 +70,37 @@ def _align(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
     )
 
 
-def _by_id(known: Sequence[Place], incoming: Sequence[Place]) -> Plan:
+def _by_id(known: Sequence[Place], incoming: Sequence[Place], follows: str | None) -> Plan:
     """Native ids are messages; other content under one is another rendering of it."""
     at = {place.source_id: number for number, place in enumerate(known)}
     pairs = {i: at[p.source_id] for i, p in enumerate(incoming) if p.source_id in at}
     return Plan(
         steps=tuple(_steps(known, incoming, pairs)),
-        order=tuple(_order_by_time(known, incoming, pairs)),
+        order=tuple(_order_by_time(known, incoming, pairs, _behind(known, follows))),
     )
 
 
+def _behind(known: Sequence[Place], follows: str | None) -> int:
+    """Where a message ends, with what was spread of its line; 0 where it is not known."""
+    own = f"{follows}/"
+    found = (n for n, place in enumerate(known) if f"{place.source_id}/".startswith(own))
+    return 1 + max(found, default=-1) if follows is not None else 0
+
+
 def _order_by_time(
-    known: Sequence[Place], incoming: Sequence[Place], pairs: Mapping[int, int]
+    known: Sequence[Place], incoming: Sequence[Place], pairs: Mapping[int, int], begin: int
 ) -> Iterator[int]:
     """Stored messages keep their order, and new ones the one among themselves.
 
     Where both sides have something of their own between two shared messages (a branch, a
     session file that was begun anew) it lies by time, so that it lies the same whichever
-    came first. A shared message that stands elsewhere in the export counts for no order.
+    came first. A shared message that stands elsewhere in the export counts for no order, nor
+    does one before ``begin``: all that is new lies behind that.
     """
-    k = i = 0
-    for paired_i, paired_k in [*_rising(pairs), (len(incoming), len(known))]:
+    yield from range(begin)
+    k, i = begin, 0
+    ahead = {incoming_n: n for incoming_n, n in pairs.items() if n >= begin}
+    for paired_i, paired_k in [*_rising(ahead), (len(incoming), len(known))]:
         own = [n for n in range(i, paired_i) if n not in pairs]
         yield from _by_time(known, incoming, range(k, paired_k), own)
         if paired_k < len(known):

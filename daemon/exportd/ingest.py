@@ -50,7 +50,11 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
     if tx.is_ingested(read.attempt.export_id):
         return None
     placement = place(
-        gathered.candidates, read.places, transcript.header, transcript.session_id
+        gathered.candidates,
+        read.places,
+        transcript.header,
+        transcript.session_id,
+        transcript.follows,
     )
     decision = _decide(tx, read, fact, placement, gathered)
     reach("store.gathered")
@@ -137,6 +141,8 @@ def _touched(read: Reading) -> Touched | None:
     ids = [m.source_id for m in messages if m.source_id is not None]
     if not read.drop.is_part or not len(times) == len(ids) == len(messages):
         return None
+    if read.transcript.follows is not None:
+        ids.append(read.transcript.follows)
     return Touched(tuple(ids), min(times))
 
 

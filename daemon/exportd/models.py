@@ -135,7 +135,8 @@ class Transcript:
 
     ``lineage`` are the names in lines ``Conversation exported to: NAME``: earlier
     exports of the same conversation. ``flags`` name what was read with doubt.
-    ``session_id`` is the format's own name of the session, where it has one.
+    ``session_id`` is the format's own name of the session, where it has one. ``follows``: in
+    a part of a long session, the native id of the line before it.
     """
 
     format: str
@@ -150,6 +151,7 @@ class Transcript:
     header: Mapping[str, Any] = field(default_factory=dict)
     session_id: str | None = None
     faults: tuple[Fault, ...] = ()
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

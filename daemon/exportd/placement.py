@@ -105,11 +105,13 @@ def place(
     incoming: Sequence[Place],
     header: Mapping[str, Any] | None = None,
     session_id: str | None = None,
+    follows: str | None = None,
 ) -> Placement:
     """The candidate with the strongest evidence, or a new segment; and the plan.
 
     ``header`` is what the incoming export's header tells, ``session_id`` the session's own
-    id where the format has one: no likeness makes two sessions one.
+    id where the format has one: no likeness makes two sessions one. ``follows`` is the native
+    id of what stands before the incoming messages.
     """
     candidates = [c for c in candidates if _same_session(c.segment, session_id) is not False]
     judged = [(_evidence(c, incoming, header, session_id), c) for c in candidates]
@@ -121,7 +123,7 @@ def place(
     evidence, best = max(
         joined, key=lambda pair: (pair[0].strength, -pair[1].segment.segment_id)
     )
-    plan = align(best.places, incoming)
+    plan = align(best.places, incoming, follows)
     head = _head(best, plan, incoming)
     return Placement(best.segment, evidence.reason, plan, head, before=best.before)
 

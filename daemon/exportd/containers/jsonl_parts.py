@@ -3,7 +3,8 @@
 A part ends where somebody begins to speak anew, so that answers, with their tool calls and
 counts of tokens, stay whole. Where it ends follows from what stands before alone: a session
 that grew has the same parts, and one more. Before each part but the first stands a line of
-ours that tells what the file's first lines told of the session.
+ours that tells what the file's first lines told of the session, and which message the part
+follows: its own times need not say so.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class JsonlParts:
             and _OBJECT.match(head) is not None
             and not claude_code_jsonl.is_document(head)
             and claude_code_jsonl.detect(head, "").certain
+            and _has_ids(head)
         )
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
@@ -68,12 +70,40 @@ class JsonlParts:
         return _part(raw, start, end, line, _told(raw))
 
 
+def _has_ids(head: bytes) -> bool:
+    """Whether the first lines tell the session's id, and each that is spoken has its own.
+
+    Without the one, parts would not find to each other; without the others, what is said
+    again in another part would be taken for the same.
+    """
+    if b"\n" not in head:
+        return True  # else it would not be recognised
+    seen = list(jsonl.first_records(head))
+    spoken = [record for record in seen if isinstance(record.get("message"), dict)]
+    return any(record.get("sessionId") for record in seen) and all(
+        record.get("uuid") for record in spoken
+    )
+
+
 def _part(raw: Raw, start: int, end: int, line: int, told: dict[str, Any]) -> bytes:
     content = raw[start:end]
     if start == 0:
         return content
-    record = {"type": claude_code_jsonl.PART, "line": line, **told}
+    after = _last(raw, start)
+    record = {"type": claude_code_jsonl.PART, "line": line, **told, "after": after}
     return json.dumps(record, ensure_ascii=True).encode() + b"\n" + content
+
+
+def _last(raw: Raw, end: int) -> str | None:
+    """The id of the last message before a place; None where lines of megabytes hide it."""
+    for content in reversed(raw[max(end - _PIECE_BYTES, 0) : end].split(b"\n")):
+        try:
+            own = jsonl.record(content).get("uuid")
+        except MalformedExport:
+            continue
+        if isinstance(own, str) and own:
+            return own
+    return None
 
 
 def _told(raw: Raw) -> dict[str, Any]:

@@ -135,6 +135,7 @@ class _Reader:
 
     session_id: str | None = None
     agent_id: str | None = None
+    follows: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
     _titles: dict[str, str] = field(default_factory=dict)
     _seen: set[bytes] = field(default_factory=set)
@@ -181,6 +182,7 @@ class _Reader:
             header=self.header,
             session_id=session_id,
             faults=faults,
+            follows=self.follows,
         )
 
     def _is_pending(self, message: Message) -> bool:
@@ -201,6 +203,7 @@ class _Reader:
         self._note(record)
         if kind == PART and line.number == 1 and isinstance(record.get("line"), int):
             self._lines_before = record["line"] - 2  # it is a line itself
+            self.follows = _text(record.get("after"))
             yield Region(line.span, "header", "what was said of the session before this part")
             return
         if "uuid" not in record and kind not in _SPOKEN:

@@ -106,7 +106,7 @@ class SessionExport:
 class Touched:
     """What a part of a long session can touch of the stored one.
 
-    Messages with its ids, and those that were not said before ``since``.
+    Messages with its ids, the one that it follows, and those not said before ``since``.
     """
 
     ids: tuple[str, ...]
