@@ -14,7 +14,7 @@ import pytest
 from conftest import Command, rows
 from hypothesis import given
 from hypothesis import strategies as st
-from test_pipeline import Road, another
+from test_pipeline import Road, another, road
 
 from exportd import containers
 from exportd.containers import Bounds, JsonlParts, json_list, jsonl_parts
@@ -23,7 +23,7 @@ from exportd.errors import DiskTrouble, TransientError
 from exportd.file_bytes import FileBytes
 from exportd.models import Fate
 
-__all__ = ["another"]  # a fixture
+__all__ = ["another", "road"]  # fixtures
 
 SESSION = "5b1f0c3e-2222-4c4c-8a8a-000000000001"
 _PARTS = JsonlParts()
@@ -290,6 +290,20 @@ def test_what_a_line_lacks_is_in_parts_no_other_than_at_once(
     facts = ("conversation_id", "message_index", "content", "source_id", "occurred_at")
     one, other = stored(whole)[1:], stored(parted)[1:]
     assert [[r[f] for f in facts] for r in other] == [[r[f] for f in facts] for r in one]
+
+
+def test_other_sessions_that_begin_with_one_prompt_are_not_looked_through(road: Road) -> None:
+    for number in range(3):
+        session = f"{number}b1f0c3e-2222-4c4c-8a8a-000000000001"
+        road.drop(f"{number}.jsonl", Talk(13, session).turns(2))
+    names = "SELECT head_hash, format FROM segments"
+    head, format_name = rows(road.url, names)[0]
+    assert len(set(rows(road.url, names))) == 1
+    for session_id, count in ((session, 1), ("another", 0), (None, 3)):
+        found = road.store.run(
+            lambda tx, s=session_id: tx.candidates(head, format_name, None, s)  # type: ignore[misc]
+        )
+        assert len(found.candidates) == count
 
 
 # -- the real command ----------------------------------------------------------------------

@@ -46,7 +46,9 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
     head = head_hash(read.places)
     is_named = transcript.session_id is not None or _is_counted(transcript)
     named = _named(fact, head) if is_named else None
-    gathered = tx.candidates(head, transcript.format, named, _touched(read))
+    gathered = tx.candidates(
+        head, transcript.format, named, transcript.session_id, _touched(read)
+    )
     if tx.is_ingested(read.attempt.export_id):
         return None
     placement = place(

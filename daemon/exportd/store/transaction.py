@@ -121,10 +121,12 @@ class Transaction:
         head_hash: str | None,
         format_name: str,
         conversation_id: str | None,
+        session_id: str | None = None,
         touched: Touched | None = None,
     ) -> Gathered:
         """Segments that start like an export, or bear its name where indices count.
 
+        None of another session, by an id of its own: thousands may begin with one prompt.
         Their messages from the first one that can be ``touched``; all of them without it.
         """
         self.execute("lock_head", head=head_hash or "")
@@ -135,6 +137,7 @@ class Transaction:
             format=format_name,
             head_hash=head_hash,
             conversation_id=conversation_id,
+            session_id=session_id,
         )
         # The segments' indices hold still only while their conversations are locked.
         self.lock({segment.conversation_id for segment in segments})
@@ -143,6 +146,7 @@ class Transaction:
             format=format_name,
             head_hash=head_hash,
             conversation_id=conversation_id,
+            session_id=session_id,
         )
         candidates, message_ids = [], {}
         for segment in segments:

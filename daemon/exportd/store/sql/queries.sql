@@ -91,6 +91,11 @@ SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_h
 FROM segments s
 WHERE s.format = %(format)s
   AND (s.head_hash = %(head_hash)s OR s.conversation_id = %(conversation_id)s)
+  AND coalesce((
+      SELECT bool_or(e.metadata ->> 'session_id' = %(session_id)s)
+      FROM export_segments es
+      JOIN exports e USING (export_id)
+      WHERE es.segment_id = s.segment_id), true)
 ORDER BY s.segment_id;
 
 -- is_ingested --
