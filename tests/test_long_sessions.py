@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_pipeline import Road, another, road
 
-from exportd import containers
+from exportd import containers, formats
 from exportd.containers import Bounds, JsonlParts, json_list, jsonl_parts
 from exportd.containers.json_list import JsonList
 from exportd.errors import DiskTrouble, TransientError
@@ -290,6 +290,38 @@ def test_what_a_line_lacks_is_in_parts_no_other_than_at_once(
     facts = ("conversation_id", "message_index", "content", "source_id", "occurred_at")
     one, other = stored(whole)[1:], stored(parted)[1:]
     assert [[r[f] for f in facts] for r in other] == [[r[f] for f in facts] for r in one]
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_what_is_said_again_late_and_without_an_id_is_not_lost(
+    *, is_seen: bool, monkeypatch: pytest.MonkeyPatch, road: Road
+) -> None:
+    """Far behind the first lines; even where it is not seen that they have no ids."""
+    talk = Talk(14)
+    said = {"type": "user", "message": {"role": "user", "content": "continue"}}
+    again = json.dumps(said | {"note": {"uuid": "x", "parentUuid": "y"}}).encode() + b"\n"
+    again = again if not is_seen else json.dumps(said).encode() + b"\n"
+    raw = talk.turns(40) + b"".join(talk.turns(1) + again for _ in range(20))
+    assert raw.index(b"continue") > formats.HEAD_BYTES
+    monkeypatch.setattr(jsonl_parts, "LONG_BYTES", 2_500)
+    monkeypatch.setattr(jsonl_parts, "PART_BYTES", 1_500)
+    assert _PARTS.has_ids(raw) is not is_seen
+    assert road.drop("session.jsonl", raw).new == raw.count(b'"message"')
+    assert rows(road.url, "SELECT count(*) FROM messages WHERE content = 'continue'") == [(20,)]
+    assert road.drop("again.jsonl", raw + talk.turns(1)).new == 6
+
+
+def test_one_id_with_other_words_in_another_part_keeps_both(
+    monkeypatch: pytest.MonkeyPatch, road: Road
+) -> None:
+    raw = Talk(15).turns(20)
+    edited = raw.partition(b"\n")[0].replace(b"bake 0", b"bake no more bread") + b"\n"
+    monkeypatch.setattr(jsonl_parts, "LONG_BYTES", 2_500)
+    monkeypatch.setattr(jsonl_parts, "PART_BYTES", 1_500)
+    road.drop("session.jsonl", raw + edited)
+    kept = "SELECT content FROM messages UNION ALL SELECT content FROM message_renderings"
+    texts = {text for (text,) in rows(road.url, kept)}
+    assert {"bake 0", "bake no more bread"} <= texts
 
 
 def test_other_sessions_that_begin_with_one_prompt_are_not_looked_through(road: Road) -> None:

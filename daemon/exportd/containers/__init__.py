@@ -28,6 +28,8 @@ def recognise(raw: Raw, name: str) -> Container | None:
     """
     head = raw[:HEAD_BYTES]
     found = next((one for one in CONTAINERS if one.detect(head, len(raw))), None)
+    if isinstance(found, JsonlParts) and not found.has_ids(raw):
+        return None  # it is read at once
     if not isinstance(found, JsonList):
         return found
     try:

@@ -47,7 +47,19 @@ class JsonlParts:
             and _OBJECT.match(head) is not None
             and not claude_code_jsonl.is_document(head)
             and claude_code_jsonl.detect(head, "").certain
-            and _has_ids(head)
+            and (b"\n" not in head or any(map(_session_id, jsonl.first_records(head))))
+        )
+
+    @staticmethod
+    def has_ids(raw: Raw) -> bool:
+        """Whether each line that is spoken has an id of its own; the whole file is looked at.
+
+        Without one, what is said again in another part could not be told from the same line.
+        A line is only read where it does not look like one that has.
+        """
+        return all(
+            (b'"uuid"' in line and b'"parentUuid"' in line) or _is_told_apart(line)
+            for line in _lines(raw)
         )
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
@@ -70,19 +82,31 @@ class JsonlParts:
         return _part(raw, start, end, line, _told(raw))
 
 
-def _has_ids(head: bytes) -> bool:
-    """Whether the first lines tell the session's id, and each that is spoken has its own.
+def _session_id(record: dict[str, Any]) -> bool:
+    """Whether a line tells it: without it, parts would not find to each other."""
+    return bool(record.get("sessionId"))
 
-    Without the one, parts would not find to each other; without the others, what is said
-    again in another part would be taken for the same.
-    """
-    if b"\n" not in head:
-        return True  # else it would not be recognised
-    seen = list(jsonl.first_records(head))
-    spoken = [record for record in seen if isinstance(record.get("message"), dict)]
-    return any(record.get("sessionId") for record in seen) and all(
-        record.get("uuid") for record in spoken
-    )
+
+def _is_told_apart(line: bytes) -> bool:
+    try:
+        record = jsonl.record(line)
+    except MalformedExport:
+        return True  # a dead letter of its own
+    return bool(record.get("uuid")) or not isinstance(record.get("message"), dict)
+
+
+def _lines(raw: Raw) -> Iterator[bytes]:
+    """Every line; of one that is too long to be held, what is held of it, and the rest."""
+    at, held = 0, b""
+    while piece := raw[at : at + _PIECE_BYTES]:
+        at += len(piece)
+        *whole, held = (held + piece).split(b"\n")
+        yield from whole
+        if len(held) > _BEFORE_ANSWER_BYTES:
+            yield held
+            held = b""
+    if held:
+        yield held
 
 
 def _part(raw: Raw, start: int, end: int, line: int, told: dict[str, Any]) -> bytes:

@@ -217,10 +217,16 @@ class _Reader:
         if not is_new and (own or record.get("timestamp")):
             yield Region(line.span, "ignored", "the same line again")
             return
-        source_id = unique(own or f"~{digest.hexdigest()[:16]}", self._ids)
+        source_id = unique(own or self._made_up(digest.hexdigest(), line.number), self._ids)
         self._count(record, source_id)
         parent = _text(record.get("parentUuid"))
         yield from spread(self._messages(record), line.span, source_id, parent, self._ids)
+
+    def _made_up(self, digest: str, number: int) -> str:
+        """An id for a line without one; its number in a long session tells it from equal ones."""
+        if self._lines_before is None:
+            return f"~{digest[:16]}"
+        return f"~{digest[:16]}@{self._lines_before + number}"
 
     def _note(self, record: dict[str, Any]) -> None:
         """The first that a line says of the session stands; later ones say it at their own.
