@@ -223,7 +223,7 @@ class _Reader:
         yield from spread(self._messages(record), line.span, source_id, parent, self._ids)
 
     def _made_up(self, digest: str, number: int) -> str:
-        """An id for a line without one; its number in a long session tells it from equal ones."""
+        """An id for a line without one; in a part, its number tells it from equal ones."""
         if self._lines_before is None:
             return f"~{digest[:16]}"
         return f"~{digest[:16]}@{self._lines_before + number}"
