@@ -33,7 +33,7 @@ class Limits:
     bounds: Bounds = field(default_factory=Bounds)
 
 
-# More than any disk's share of a conversation; it bounds the time that hashing takes.
+# Larger than any export; it bounds the time that hashing a file takes.
 MAX_FILE_BYTES = 64 * 1024**3
 
 
