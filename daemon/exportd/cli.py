@@ -60,13 +60,26 @@ class _Commands(click.Group):
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that holds exports/ and everything else [default: MEMORY-CONTEXT].",
 )
+@click.option(
+    "-q", "--quiet", is_flag=True, help="No progress, no pager, only errors in the log."
+)
+@click.option("-v", "--verbose", is_flag=True, help="All that is logged.")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> None:
+def cli(
+    ctx: click.Context,
+    config: Path | None,
+    memory_dir: Path | None,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Keep every message of your AI conversations, once.
 
     Drop exports into MEMORY-CONTEXT/exports; exportd recognises the session, stores what
     is new in PostgreSQL, archives the file and writes a readable session file.
     """
+    if quiet and verbose:
+        raise click.UsageError("expected either --quiet or --verbose")
     os.umask(0o077)  # what exportd writes is for the eyes of its user
     configure("info", "json")  # until the settings say otherwise
     overrides: dict[str, Any] = {"memory_dir": memory_dir} if memory_dir else {}
@@ -75,7 +88,8 @@ def cli(ctx: click.Context, config: Path | None, memory_dir: Path | None) -> Non
     except ConfigurationError as error:
         ctx.obj = _WrongSettings(error)
     else:
-        configure(settings.log_level, settings.log_format, settings.log_file)
+        level = "error" if quiet else "debug" if verbose else settings.log_level
+        configure(level, settings.log_format, settings.log_file)
         ctx.obj = settings
 
 

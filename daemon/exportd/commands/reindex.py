@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from .. import manifest, reindex
 from ..errors import RefusedRequest
@@ -17,6 +14,7 @@ from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from ..workplace import limits
 from .conversations import write_sessions
+from .terminal import bar
 
 
 @click.command("reindex")
@@ -51,16 +49,14 @@ def command(settings: Settings, *, dry_run: bool) -> int:
                 "those of the archived files, and what people decided is known from the "
                 "database alone."
             )
-        with Progress(
-            console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
-        ) as bar:
-            task = bar.add_task("Reading the archive", total=len(contents))
+        with bar("Reading the archive") as show:
+            count = iter(range(1, len(contents) + 1))
             problems = reindex.rebuild(
                 found.url,
                 contents,
                 folders,
                 store,
-                lambda: bar.advance(task),
+                lambda: show(next(count), len(contents)),
                 limits(settings),
             )
         for problem in problems:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from .. import reindex, verify
 from ..alerts.rules import RULES
@@ -33,9 +24,7 @@ from ..render.wording import some
 from ..settings import Settings
 from ..store import NewAlert, Store, discard_staging, sole_staging, staging_url
 from ..workplace import limits
-
-# What is done sooner needs no progress bar.
-_SOON_S = 1.0
+from .terminal import bar
 
 
 @click.command("verify")
@@ -74,7 +63,7 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
         sole_staging(found.url) if deep else nullcontext(),
         closing(Store(found.url)) as store,
         closing(Store(found.url)) as live,
-        _bar() as progress,
+        bar("verify") as progress,
     ):
         alone = settings.database.url is None
         most = limits(settings)
@@ -158,21 +147,3 @@ def _text(done: verify.Verification, duration_s: float) -> str:
     return verification_report(
         done.findings, done.checked, done.bytes, done.not_checked, duration_s
     )
-
-
-@contextmanager
-def _bar() -> Iterator[verify.Progress]:
-    """A progress bar on stderr: on a terminal alone, and not for what is done at once."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _all: None
-        return
-    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    started = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verify", visible=False)
-
-        def show(done: int, total: int) -> None:
-            late = time.monotonic() - started > _SOON_S
-            bar.update(task, completed=done, total=total, visible=late)
-
-        yield show
