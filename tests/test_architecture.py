@@ -111,7 +111,7 @@ def test_every_module_is_on_the_map() -> None:
         "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
         "pipeline", "progress", "reindex", "relay", "relay_thread", "residence", "secret_files",
         "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
-        "teller", "verify", "waits", "whereabouts", "workplace",
+        "storing", "teller", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 
