@@ -51,7 +51,7 @@ def command() -> None:
 @click.option(
     "--all", "everything", is_flag=True, help="Also what is over, and mere information."
 )
-@click.option("--limit", default=100, show_default=True, type=_id)
+@click.option("--limit", default=100, show_default=True, type=_id, help="So many at most.")
 @_json_option
 @click.pass_obj
 def list_(settings: Settings, *, everything: bool, limit: int, as_json: bool) -> int:
