@@ -25,6 +25,7 @@ from .errors import (
 )
 from .folders import not_permitted
 from .log import configure
+from .settings import Settings
 
 
 @click.group(
@@ -74,9 +75,16 @@ def cli(
     except ConfigurationError as error:
         ctx.obj = _WrongSettings(error)
     else:
-        level = "error" if quiet else "debug" if verbose else settings.log_level
-        configure(level, settings.log_format, settings.log_file)
+        configure(_level(ctx, settings), settings.log_format, settings.log_file)
         ctx.obj = settings
+
+
+def _level(ctx: click.Context, settings: Settings) -> str:
+    """What is logged: a command that a person calls prints its results, and logs trouble."""
+    if ctx.params["quiet"] or ctx.params["verbose"]:
+        return "error" if ctx.params["quiet"] else "debug"
+    is_daemon = ctx.invoked_subcommand == "run" or settings.log_file
+    return "warning" if settings.log_level == "info" and not is_daemon else settings.log_level
 
 
 class _WrongSettings:

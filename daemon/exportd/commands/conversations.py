@@ -18,6 +18,8 @@ from ..statuslog import StatusLog
 from ..store import Store
 from ..teller import Teller
 
+_MOST = 5  # of names in an error
+
 
 def named(store: Store, name: str) -> str:
     """The conversation with this id or alias; ``UnknownConversation`` says what is near."""
@@ -28,7 +30,7 @@ def named(store: Store, name: str) -> str:
     if found:
         raise UnknownConversation(
             f"{printable(name)} is another name of {len(found)} conversations: "
-            f"{', '.join(found)}; say which"
+            f"{', '.join(found[:_MOST])}{', …' if len(found) > _MOST else ''}; say which"
         )
     close = difflib.get_close_matches(name, store.conversation_ids(), n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else "; 'exportd stats' lists them"

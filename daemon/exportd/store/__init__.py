@@ -108,9 +108,14 @@ class Store:
         url: str,
         timeout_s: float | None = None,
         stopping: threading.Event | None = None,
+        *,
+        rehearsal: bool = False,
     ) -> None:
-        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on."""
-        self.server = Server(url, timeout_s, stopping)
+        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on.
+
+        Of a ``rehearsal`` nothing is committed, and ``close`` undoes all of it.
+        """
+        self.server = Server(url, timeout_s, stopping, rehearsal=rehearsal)
         self._url = url
 
     def ping(self) -> None:

@@ -7,6 +7,15 @@ SELECT current_setting('transaction_read_only')::bool, EXISTS (SELECT FROM expor
 -- greet --
 SELECT 1;
 
+-- begin_part --
+SAVEPOINT part;
+
+-- undo_part --
+ROLLBACK TO SAVEPOINT part;
+
+-- end_part --
+RELEASE SAVEPOINT part;
+
 -- server_settings --
 SELECT current_setting('server_version_num')::int AS version_num,
        current_setting('server_encoding') AS encoding,
