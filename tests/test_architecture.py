@@ -107,13 +107,13 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "command_group", "commands", "conditions", "config",
-        "crash", "digest", "file_bytes", "folders", "health", "import_state", "ingest",
-        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
-        "notify", "once", "pipeline", "progress", "rehearsal", "reindex", "relay",
-        "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
-        "spool_relay", "state_report", "state_rollback", "storing", "teller", "verify",
-        "waits", "whereabouts", "workplace",
+        "command_group",
+        "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
+        "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
+        "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
+        "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
+        "secret_files", "service", "sessions", "settings", "spool_relay", "state_report",
+        "state_rollback", "storing", "teller", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 
