@@ -62,15 +62,15 @@ def _accepts(words: list[str]) -> None:
     """These are options and commands of exportd; ``UsageError`` when one is not."""
     command: click.Command = cli
     while isinstance(command, click.Group) and "COMMAND" not in words:
-        context = click.Context(command, resilient_parsing=True)
+        context = click.Context(command, info_name="exportd")
         _, words, _ = command.make_parser(context).parse_args(words)
         if not words:
             return
         _, found, words = command.resolve_command(context, words)
         assert found is not None, words
         command = found
-    with click.Context(command, resilient_parsing=True) as context:
-        command.parse_args(context, words)
+    context = click.Context(command, **command.context_settings)
+    command.make_parser(context).parse_args(words)
 
 
 def test_every_command_stands_once_under_a_purpose() -> None:
