@@ -11,7 +11,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -292,9 +295,10 @@ def test_what_the_image_holds_works_with_a_server_that_comes_later(tmp_path: Pat
     _install(tmp_path, prefix)
     data.mkdir(mode=0o700)
     port = free_port()
-    url = tmp_path / "database_url"
+    url = tmp_path / "secrets" / "database_url"
+    url.parent.mkdir()
     url.write_text(f"postgresql://exportd:geheim@127.0.0.1:{port}/exportd\n")
-    for path in (data, url):
+    for path in (data, url.parent, url):
         os.chown(path, SOMEBODY, SOMEBODY)
     box = tmp_path / "box.service"
     box.write_text(
@@ -302,7 +306,7 @@ def test_what_the_image_holds_works_with_a_server_that_comes_later(tmp_path: Pat
     )
     request = {
         "uid": SOMEBODY,
-        "keep": [str(prefix), str(url), str(ROOT)],
+        "keep": [str(prefix), str(url.parent), str(ROOT)],
         "write": [str(data)],
         "unit": str(box),
     }
@@ -319,8 +323,7 @@ def test_what_the_image_holds_works_with_a_server_that_comes_later(tmp_path: Pat
         daemon = subprocess.Popen([*inside, "exportd", "run"], env=environment, stderr=log)
     try:
         wait_until(lambda: health(environment["EXPORTD_HTTP_ADDRESS"]).returncode == 0, 60)
-        server = _server(tmp_path, port)
-        try:
+        with _server(port):
             example = EXAMPLES / "2026-01-12-EXPORT-GARDEN-PLANNER.txt"
             shutil.copy(example, data / "exports")
             wait_until((data / "sessions" / "garden-planner.md").exists, 60)
@@ -329,9 +332,6 @@ def test_what_the_image_holds_works_with_a_server_that_comes_later(tmp_path: Pat
                 env=environment, capture_output=True, text=True, check=True,
             )  # fmt: skip
             assert told.stdout == "13\n"
-        finally:
-            server.terminate()
-            server.wait(30)
         daemon.terminate()
         assert daemon.wait(45) == 0, (tmp_path / "log").read_text()
     finally:
@@ -367,27 +367,34 @@ def _install(tmp_path: Path, prefix: Path) -> None:
     assert not (prefix / "bin" / "pip").exists()
 
 
-def _server(tmp_path: Path, port: int) -> subprocess.Popen[bytes]:
+@contextmanager
+def _server(port: int) -> Iterator[None]:
     """PostgreSQL with a password, as compose.yaml's service has it."""
-    folder = tmp_path / "pgdata"
-    folder.mkdir()
-    secret = tmp_path / "password"
+    folder = Path(tempfile.mkdtemp(prefix="server"))  # where the user postgres gets to
+    secret = folder / "password"
     secret.write_text("geheim\n")
     for path in (folder, secret):
         shutil.chown(path, "postgres", "postgres")
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    data = folder / "data"
     subprocess.run(
-        [*as_postgres, DEBIAN / "initdb", "-U", "exportd", "-A", "scram-sha-256",
-         "--pwfile", secret, "-E", "UTF8", "-D", folder],
-        check=True, capture_output=True,
+        [DEBIAN / "initdb", "-U", "exportd", "-A", "scram-sha-256", "--pwfile", secret,
+         "-E", "UTF8", "-D", data],
+        user="postgres", check=True, capture_output=True,
     )  # fmt: skip
     server = subprocess.Popen(
-        [*as_postgres, DEBIAN / "postgres", "-D", folder, "-p", str(port), "-k", ""],
-        stderr=subprocess.DEVNULL,
-    )
+        [DEBIAN / "postgres", "-D", data, "-p", str(port), "-k", ""],
+        user="postgres", stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     url = f"postgresql://exportd:geheim@127.0.0.1:{port}/postgres"
-    ask = ["psql", url, "-c", "CREATE DATABASE exportd"]
-    wait_until(
-        lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, 30
-    )
-    return server
+    make = ["psql", url, "-c", "CREATE DATABASE exportd"]
+
+    def is_made() -> bool:
+        return subprocess.run(make, capture_output=True, check=False).returncode == 0
+
+    try:
+        wait_until(is_made, 30)
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(folder)
