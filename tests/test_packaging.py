@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -395,6 +396,6 @@ def _server(port: int) -> Iterator[None]:
         wait_until(is_made, 30)
         yield
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # without waiting for who is connected
         server.wait(30)
         shutil.rmtree(folder)
