@@ -39,6 +39,7 @@ class Fence:
     not_run: str | None = None
     exits: int = 0
     is_output: bool = False
+    in_source: str | None = None
     setups: tuple[tuple[int, str], ...] = field(default=())
 
     @property
@@ -74,6 +75,7 @@ def fences(page: str) -> Iterator[Fence]:
             _value(near, "not run") or _missing(near) or _elsewhere(near),
             int(_value(near, "exits") or 0),
             "output" in near,
+            _value(near, "in source"),
             tuple(
                 (text.count("\n", 0, one.start()) + 1, code)
                 for one in comments

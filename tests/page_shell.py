@@ -80,9 +80,12 @@ class PageShell:
         code = _INSTALL.sub("", fence.code)
         for told, free in self._ports.items():
             code = code.replace(told, free)
-        if _DAEMON.search(code.split("\n")[-1]):
-            return self._daemon(fence, code)
-        return self._ended(fence, code, *self._start(fence, code))
+        is_daemon = _DAEMON.search(code.split("\n")[-1])
+        end = self._ready if is_daemon else self._ended
+        printed = end(fence, code, *self._start(fence, code))
+        for told, free in self._ports.items():
+            printed = printed.replace(free, told)
+        return printed
 
     def close(self) -> None:
         """Whatever was started ends now."""
@@ -141,9 +144,10 @@ class PageShell:
             self._sessions.remove(process)  # its number may soon be another's
         return _text(output)
 
-    def _daemon(self, fence: Fence, code: str) -> str:
-        """In a terminal of its own, as the reader has it; it lives until the page ends."""
-        process, output = self._start(fence, code)
+    def _ready(
+        self, fence: Fence, code: str, process: subprocess.Popen[bytes], output: Path
+    ) -> str:
+        """A daemon in a terminal of its own, as the reader has it, until the page ends."""
         deadline = time.monotonic() + _TIMEOUT_S
         while "service.ready" not in _text(output):
             if process.poll() is not None or time.monotonic() > deadline:

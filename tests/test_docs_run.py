@@ -6,14 +6,17 @@ database and a HOME of its own; ``exportd run`` is started beside, as in a secon
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import tomllib
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
-from fences import LANGUAGES, Fence, fences, pages
+from fences import LANGUAGES, ROOT, Fence, fences, pages
 from page_shell import Failed, PageShell, missing_lines, page_shell
 
 from exportd.config import setting_names
@@ -41,7 +44,7 @@ def _read(page: str, shell: PageShell, database_url: str) -> None:
     printed = ""
     for fence in fences(page):
         for line, code in fence.setups:
-            shell.run(Fence(page, line, "sh", code))
+            printed = shell.run(Fence(page, line, "sh", code))
         if fence.is_output:
             _compare(fence, printed)
         elif fence.not_run is not None:
@@ -79,11 +82,31 @@ def test_what_is_not_run_says_why_and_what_is_shown_is_what_it_claims(page: str)
         )
         assert fence.not_run is None or len(fence.not_run) > 5, f"{fence.where}: say why"
         assert not fence.is_output or fence.language == "text", fence.where
+        if fence.in_source:
+            _stands_in(fence, ROOT / fence.in_source)
         if fence.language == "toml":
             _has_only_settings(fence)
         elif fence.language == "json" and fence.not_run is None:
             for line in _documents(fence.code):
                 json.loads(line)
+
+
+def _stands_in(fence: Fence, source: Path) -> None:
+    """Each part of the message, between what differs, is in a string of that module."""
+    strings = "\n".join(_strings(ast.parse(source.read_text(encoding="utf-8"))))
+    for part in filter(None, map(str.strip, re.split(r"…|\n", fence.code))):
+        assert part in strings, f"{fence.where}: {fence.in_source} does not say {part!r}"
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Whole, however they are wrapped; what is put into them is "…"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                str(one.value) if isinstance(one, ast.Constant) else "…" for one in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _has_only_settings(fence: Fence) -> None:
