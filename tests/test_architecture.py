@@ -14,7 +14,8 @@ from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
+    "alerts", "alignment", "anomalies", "checks", "containers", "errors", "exit_codes",
+    "fingerprint",
     "formats", "identity", "likeness", "models", "origin", "overview", "placement", "render",
     "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
@@ -106,7 +107,7 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
+        "__init__", "__main__", "cli", "command_group", "commands", "conditions", "config", "crash", "digest",
         "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
         "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
         "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
@@ -118,7 +119,8 @@ def test_every_module_is_on_the_map() -> None:
 
 def test_every_command_has_a_module_of_its_name() -> None:
     there = {path.stem.replace("_", "-") for path in (PACKAGE / "commands").glob("[!_]*.py")}
-    assert there - {"conversations", "terminal"} == set(COMMANDS)
+    shared = {"alert-answers", "conversations", "parameters", "terminal"}
+    assert there - shared == set(COMMANDS)
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None

@@ -39,7 +39,9 @@ def configure(
     )
     renderer: structlog.types.Processor
     if on_terminal:
-        renderer = structlog.dev.ConsoleRenderer(sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            sort_keys=False, colors=file is None and shows_colours(sys.stderr)
+        )
     else:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
@@ -56,6 +58,12 @@ def configure(
         cache_logger_on_first_use=True,
     )
     logging.getLogger().addHandler(logging.NullHandler())  # libraries do not speak for us
+
+
+def shows_colours(stream: TextIO) -> bool:
+    """Whether it is a terminal with colours, and nobody set NO_COLOR (no-color.org)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and stream.isatty()
 
 
 def reopen(*_: object) -> None:
