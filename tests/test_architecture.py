@@ -16,11 +16,11 @@ PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "containers", "errors",
     "fingerprint", "formats", "identity", "likeness", "models", "origin", "overview",
-    "placement", "render", "risk", "statistics", "suggestions", "taken",
+    "placement", "render", "risk", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
-    "spool", "statuslog", "store", "watcher",
+    "repository", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -106,13 +106,13 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "api", "cli", "commands", "conditions", "config", "crash",
-        "digest", "file_bytes", "folders", "handover", "health", "import_state", "ingest",
-        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
-        "notify", "once", "outcome", "pipeline", "progress", "reindex", "relay", "relay_thread",
-        "residence", "secret_files", "service", "sessions", "settings", "spool_relay",
-        "state_report", "state_rollback", "teller", "verify", "waits", "whereabouts",
-        "workplace",
+        "__init__", "__main__", "api", "checkpoint", "cli", "commands", "conditions", "config",
+        "crash", "digest", "file_bytes", "folders", "handover", "health", "import_state",
+        "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout", "members",
+        "metrics", "notify", "once", "outcome", "pipeline", "progress", "reindex", "relay",
+        "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
+        "spool_relay", "state_report", "state_rollback", "teller", "verify", "waits",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

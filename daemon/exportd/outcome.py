@@ -20,7 +20,7 @@ from pathlib import Path
 from . import handover
 from .arrivals import Arrival
 from .errors import FolderInUse, PermanentError, RefusedRequest, TransientError
-from .folders import Folders, sidecar_of
+from .folders import Folders, is_sidecar, sidecar_of
 from .formats.text import escape, printable
 from .intake.sidecar import read_sidecar
 from .lifecycle import database, holder
@@ -28,6 +28,7 @@ from .models import Fate, Report
 from .once import take
 from .settings import Settings
 from .store import Store
+from .watcher import scan
 from .workplace import Workplace, workplace
 
 _POLL_S = 0.1
@@ -210,6 +211,28 @@ def _latest(store: Store, folders: Folders, handed: _Handed) -> Arrival | None:
     memory_dir = escape(str(folders.memory))
     found = store.arrivals(memory_dir, since, handed.name, handed.sha256)
     return found[-1] if found else None
+
+
+def drained(folders: Folders, timeout_s: float) -> list[tuple[str, str]]:
+    """Wait until the daemon has taken what waits now; what is left of it, and why.
+
+    An empty file is not waited for: it waits by right.
+    """
+    deadline = time.monotonic() + timeout_s
+    waiting = [path for path in scan(folders.exports) if not is_sidecar(path.name)]
+    empty = {path for path in waiting if path.is_file() and not path.stat().st_size}
+    while any(_is_waiting(folders, path) for path in set(waiting) - empty):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_S)
+    return [
+        (
+            escape(path.name),
+            "it is empty" if path in empty else f"not ingested within {timeout_s:g} s",
+        )
+        for path in waiting
+        if _is_waiting(folders, path)
+    ]
 
 
 @contextmanager
