@@ -51,6 +51,10 @@ class Folders:
         return self.memory / "sessions"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.memory / "checkpoints"
+
+    @property
     def status_log(self) -> Path:
         return self.memory / "export-dedup-status.txt"
 

@@ -16,6 +16,7 @@ import tenacity
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
+from ..arrivals import Arrival
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import Fate, StoredConversation, Transcript
@@ -304,6 +305,26 @@ class Store:
         """The last files that came, the newest first."""
         rows = self._fetch("recent_drops", memory_dir=memory_dir, most=most)
         return [RecentDrop(*row) for row in rows]
+
+    def clock(self) -> datetime:
+        """What time it is for the database: rows have its time."""
+        found: datetime = self._fetch("clock")[0][0]
+        return found
+
+    def arrivals(
+        self, memory_dir: str, since: datetime, name: str | None = None, sha256: str = ""
+    ) -> list[Arrival]:
+        """Files that came since then, in their order; ``name``: of this name alone.
+
+        And those of the content ``sha256``, whenever they came.
+        """
+        rows = self._fetch(
+            "arrivals", memory_dir=memory_dir, since=since, name=name, sha256=sha256
+        )
+        return [
+            Arrival(at, was, outcome, tuple(ids), total, new, round(savings, 2), told, reason)
+            for at, was, outcome, ids, total, new, savings, told, reason in rows
+        ]
 
     def untold(self, memory_dir: str) -> list[str]:
         """Conversations whose session file a crash may have left behind; gone ones, too."""
