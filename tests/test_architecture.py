@@ -14,9 +14,9 @@ from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
-    "formats", "identity", "likeness", "models", "origin", "overview", "placement", "render",
-    "risk", "statistics", "suggestions", "taken",
+    "alerts", "alignment", "anomalies", "checks", "containers", "dumped", "errors",
+    "fingerprint", "formats", "identity", "likeness", "models", "origin", "overview",
+    "placement", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
@@ -109,7 +109,8 @@ def test_every_module_is_on_the_map() -> None:
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
         "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
         "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
-        "pipeline", "progress", "reindex", "relay", "relay_thread", "residence", "secret_files",
+        "outlet", "pipeline", "progress", "reindex", "relay", "relay_thread", "residence",
+        "secret_files",
         "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
         "teller", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
