@@ -15,6 +15,7 @@ from ..dumped import Dumped, MessageRecord
 from ..folders import Folders, written
 from ..lifecycle import database
 from ..outlet import new_file, new_files
+from ..render.html import page
 from ..render.markdown import markdown
 from ..render.records import json_document, json_lines
 from ..settings import Settings
@@ -27,6 +28,7 @@ _EACH = ("md", "html")
 
 # How each format becomes one document; Markdown has a road of its own.
 _FORMS: dict[str, Callable[[Iterable[Dumped]], Iterator[str]]] = {
+    "html": page,
     "json": json_document,
     "jsonl": json_lines,
 }
