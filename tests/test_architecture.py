@@ -14,7 +14,7 @@ from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alerts", "alignment", "anomalies", "arrivals", "checks", "containers", "errors",
+    "alerts", "alignment", "anomalies", "arrivals", "checks", "containers", "dumped", "errors",
     "exit_codes", "fingerprint", "formats", "identity", "likeness", "models", "origin",
     "overview", "placement", "render", "risk", "standing", "statistics", "suggestions",
     "taken", "tasks",
@@ -110,8 +110,9 @@ def test_every_module_is_on_the_map() -> None:
         "__init__", "__main__", "api", "checkpoint", "cli", "command_group", "commands",
         "conditions", "config", "crash", "digest", "file_bytes", "folders", "handover",
         "health", "import_state", "ingest", "late_sidecars", "lifecycle", "limits", "log",
-        "lookout", "members", "metrics", "notify", "once", "outcome", "pipeline", "progress",
-        "rehearsal", "reindex", "relay", "relay_thread", "residence", "secret_files",
+        "lookout", "members", "metrics", "notify", "once", "outcome", "outlet", "pipeline",
+        "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
+        "secret_files",
         "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
         "storing", "teller", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip

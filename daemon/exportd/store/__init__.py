@@ -7,7 +7,7 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,6 +17,7 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
 from ..arrivals import Arrival
+from ..dumped import Dumped
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import Fate, StoredConversation, Transcript
@@ -240,13 +241,25 @@ class Store:
     ) -> None:
         """Hand every record of the canonical dump to ``take``, all of one moment."""
 
-        def work(tx: Transaction) -> None:
+        def each(conversations: Iterator[Dumped]) -> None:
+            for dumped in conversations:
+                take({**dumped.conversation})
+                for message in dumped.messages:
+                    take({**message})
+
+        self.dumped(conversation_ids, each)
+
+    def dumped(
+        self, conversation_ids: Sequence[str] | None, use: Callable[[Iterator[Dumped]], _T]
+    ) -> _T:
+        """What ``use`` makes of the conversations, all of one moment."""
+
+        def work(tx: Transaction) -> _T:
             tx.execute("snapshot")
             ids = None if conversation_ids is None else list(conversation_ids)
-            for record in read_dump(tx.rows, ids):
-                take(record)
+            return use(read_dump(tx.rows, ids))
 
-        self.run(work)
+        return self.run(work)
 
     def content_digest(self) -> tuple[int, int]:
         """Equal for two stores with the same messages, wherever these lie in them."""

@@ -654,15 +654,22 @@ SELECT m.message_index, r.content_hash, r.content
 FROM messages m
 JOIN message_renderings r USING (message_id)
 WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s
 ORDER BY m.message_index, r.content_hash;
+
+-- dumped_prompts --
+SELECT message_index, left(content, 400) FROM messages
+WHERE conversation_id = %(conversation_id)s AND role = 'user' AND kind = 'prompt'
+ORDER BY message_index;
 
 -- dumped_messages --
 SELECT m.message_index, s.ordinal, m.role, m.kind, m.content, m.content_hash, m.source_id,
        m.source_index, m.in_flight, m.occurred_at, coalesce(m.metadata, '{}'::jsonb)
 FROM messages m
 LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.conversation_id
-WHERE m.conversation_id = %(conversation_id)s
-ORDER BY m.message_index;
+WHERE m.conversation_id = %(conversation_id)s AND m.message_index > %(after)s
+ORDER BY m.message_index
+LIMIT %(most)s;
 
 -- conversation_named --
 -- By its id, else by another name it was seen under.
