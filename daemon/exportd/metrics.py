@@ -45,7 +45,13 @@ class Metrics:
             "exportd_files", "Files by what became of them", ["outcome"], registry=registry
         )
         for fate in Fate:
-            self._files.labels(fate.value)
+            if fate is not Fate.DEFERRED:
+                self._files.labels(fate.value)
+        self._deferrals = Counter(
+            "exportd_deferrals",
+            "Times that a file was put off; the same file again each time it is tried",
+            registry=registry,
+        )
         self._messages = Counter(
             "exportd_messages",
             "Messages in files that were read",
@@ -90,9 +96,10 @@ class Metrics:
 
     def note(self, report: Report) -> None:
         """A file met its fate, or was deferred."""
-        self._files.labels(report.fate.value).inc()
         if is_deferred(report):
+            self._deferrals.inc()
             return
+        self._files.labels(report.fate.value).inc()
         self._last_success.set_to_current_time()
         self._duration.observe(report.duration_s)
         self._messages.labels("new").inc(report.new)

@@ -8,13 +8,17 @@ from collections.abc import Iterable
 
 import click
 
-from ..errors import UnknownConversation
+from ..config import load
+from ..errors import ConfigurationError, UnknownConversation
 from ..folders import Folders
 from ..formats.text import escape, printable
+from ..identity import safe_id
 from ..settings import Settings
 from ..statuslog import StatusLog
 from ..store import Store
 from ..teller import Teller
+
+_MOST = 5  # of names in an error
 
 
 def named(store: Store, name: str) -> str:
@@ -26,11 +30,27 @@ def named(store: Store, name: str) -> str:
     if found:
         raise UnknownConversation(
             f"{printable(name)} is another name of {len(found)} conversations: "
-            f"{', '.join(found)}; say which"
+            f"{', '.join(found[:_MOST])}{', …' if len(found) > _MOST else ''}; say which"
         )
     close = difflib.get_close_matches(name, store.conversation_ids(), n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(close)}?" if close else "; 'exportd stats' lists them"
     raise UnknownConversation(f"there is no conversation {printable(name)}{hint}")
+
+
+def complete_ids(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What the shell offers for an id: the session files' names; the database is not asked."""
+    given = ctx.find_root().params
+    memory_dir = given.get("memory_dir")
+    try:
+        settings = load(given.get("config"), {"memory_dir": memory_dir} if memory_dir else {})
+    except ConfigurationError:
+        return []
+    files = Folders(settings.memory_dir.absolute()).sessions.glob("*.md")
+    return sorted(
+        path.stem
+        for path in files
+        if path.stem.startswith(incomplete) and path.stem == safe_id(path.stem)
+    )
 
 
 def write_sessions(
