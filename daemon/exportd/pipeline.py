@@ -20,6 +20,7 @@ import structlog
 from . import containers, formats
 from .archive import Archive
 from .crash import reach
+from .dead_letters import DeadLetters
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
@@ -54,6 +55,7 @@ class Pipeline:
         manifest: Manifest,
         limits: Limits,
         sidecars: LateSidecars,
+        dead_letters: DeadLetters,
     ) -> None:
         self._folders = folders
         self._intake = intake
@@ -62,6 +64,7 @@ class Pipeline:
         self._manifest = manifest
         self._limits = limits
         self._sidecars = sidecars
+        self._dead_letters = dead_letters
         self.members = Members(store, limits.bounds, self._stored, self._refund)
         self._owed: list[Callable[[], None]] = []
 
@@ -262,8 +265,15 @@ class Pipeline:
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
         self._owe(partial(self._store.mark_archived, attempt.export_id, escape(name)))
         reach("archive.noted")
+        self._end_dead_letters(drop, attempt, report)
         self._intake.forget(claim)
         return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
+
+    def _end_dead_letters(self, drop: Drop, attempt: Attempt, report: Report) -> None:
+        """What was set aside of these bytes, or under this name, was mended by this file."""
+        if any(anomaly.kind == "dead_letter" for anomaly in report.anomalies):
+            self._dead_letters.note()
+        self._owe(partial(self._dead_letters.settle, drop.name, attempt.export_id))
 
     def _dead_letter(
         self,
@@ -275,6 +285,7 @@ class Pipeline:
     ) -> Report:
         """The row first, so that a crash here is taken up again; then the file."""
         reach("dead_letter.begin")
+        self._dead_letters.note()
         name = self._archive.failed_name(claim.path, claim.claim_id)
         export_id = attempt.export_id if attempt else None
         if attempt is None or attempt.outcome is not Fate.DEAD_LETTER:
