@@ -15,8 +15,8 @@ from exportd.commands import COMMANDS
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
-    "formats", "identity", "likeness", "listed", "models", "origin", "overview", "placement", "render",
-    "risk", "statistics", "suggestions", "taken",
+    "formats", "identity", "likeness", "listed", "models", "origin", "overview", "placement",
+    "render", "reports", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",

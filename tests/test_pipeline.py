@@ -26,7 +26,6 @@ from psycopg2.extensions import make_dsn
 
 from exportd import formats
 from exportd.archive import Archive
-from exportd.dead_letters import DeadLetters
 from exportd.fingerprint import fingerprint
 from exportd.folders import Folders
 from exportd.formats.base import Confidence
@@ -61,7 +60,6 @@ class Road:
             manifest,
             Limits(1_000_000, 100, 10_000, 60, max_attempts=3),
             LateSidecars(self.folders, self.store, self.archive, manifest, timeout_s=0.2),
-            DeadLetters(self.folders, self.store),
         )
         log = StatusLog(self.folders.status_log, 1_000_000, 1)
         self.teller = Teller(self.folders, self.store, log)

@@ -168,4 +168,4 @@ class DeadLetters:
                     tx, self._memory_dir, [pair], settlement, resolution, who
                 )
             )
-        log.info("dead_letter.settled", file=printable(letter.name), why=settlement, by=who)
+        log.debug("dead_letter.settled", file=printable(letter.name), why=settlement, by=who)

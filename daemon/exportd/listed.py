@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ class Session:
     projects: tuple[str, ...]
     exported_at: datetime | None
     last_export: str | None
-    risk: Risk = Risk()
+    risk: Risk = field(default_factory=Risk)
 
     @property
     def newest(self) -> datetime:

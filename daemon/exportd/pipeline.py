@@ -55,7 +55,6 @@ class Pipeline:
         manifest: Manifest,
         limits: Limits,
         sidecars: LateSidecars,
-        dead_letters: DeadLetters,
     ) -> None:
         self._folders = folders
         self._intake = intake
@@ -64,7 +63,7 @@ class Pipeline:
         self._manifest = manifest
         self._limits = limits
         self._sidecars = sidecars
-        self._dead_letters = dead_letters
+        self.dead_letters = DeadLetters(folders, store)
         self.members = Members(store, limits.bounds, self._stored, self._refund)
         self._owed: list[Callable[[], None]] = []
 
@@ -272,8 +271,8 @@ class Pipeline:
     def _end_dead_letters(self, drop: Drop, attempt: Attempt, report: Report) -> None:
         """What was set aside of these bytes, or under this name, was mended by this file."""
         if any(anomaly.kind == "dead_letter" for anomaly in report.anomalies):
-            self._dead_letters.note()
-        self._owe(partial(self._dead_letters.settle, drop.name, attempt.export_id))
+            self.dead_letters.note()
+        self._owe(partial(self.dead_letters.settle, drop.name, attempt.export_id))
 
     def _dead_letter(
         self,
@@ -285,7 +284,7 @@ class Pipeline:
     ) -> Report:
         """The row first, so that a crash here is taken up again; then the file."""
         reach("dead_letter.begin")
-        self._dead_letters.note()
+        self.dead_letters.note()
         name = self._archive.failed_name(claim.path, claim.claim_id)
         export_id = attempt.export_id if attempt else None
         if attempt is None or attempt.outcome is not Fate.DEAD_LETTER:

@@ -290,7 +290,7 @@ class _Walk:
                     "dead_letter_missing",
                     f"the dead letter {original_name}",
                     "no such file",
-                    "if you deleted it: exportd dead-letters --forget NAME; else restore it from a "
+                    "if you deleted it: exportd dead-letters --forget; else restore it from a "
                     "backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )

@@ -19,7 +19,6 @@ from .archive import Archive
 from .channels import connected
 from .containers import Bounds
 from .crash import reach
-from .dead_letters import DeadLetters
 from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats import FORMATS
@@ -76,7 +75,6 @@ class Workplace:
         self.manifest = Manifest(folders.archive)
         self._database = found
         self.archive = Archive(folders)
-        self.dead_letters = DeadLetters(folders, self.store)
         self.pipeline = Pipeline(
             folders,
             self.intake,
@@ -87,7 +85,6 @@ class Workplace:
             LateSidecars(
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout
             ),
-            self.dead_letters,
         )
         status_log = StatusLog(
             folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
@@ -110,7 +107,7 @@ class Workplace:
         for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
             if found := self.archive.find(unescape(name), sha256):
                 self.store.mark_archived(export_id, escape(found))
-        self.dead_letters.take_up()
+        self.pipeline.dead_letters.take_up()
         write_down(self.store, self.manifest)
         reach("start.mended")
         if outdated := self.store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):

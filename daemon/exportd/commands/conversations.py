@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 import difflib
+import getpass
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import click
 
 from ..errors import UnknownConversation
 from ..folders import Folders
 from ..formats.text import escape, printable
+from ..lifecycle import database
 from ..settings import Settings
 from ..statuslog import StatusLog
 from ..store import Store
 from ..teller import Teller
+
+
+class Day(click.ParamType):
+    """A day, from its beginning in UTC, or a moment in ISO 8601; an aware ``datetime``."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"expected a date as 2026-01-31, or 2026-01-31T18:30, found {str(value)!r}",
+                param,
+                ctx,
+            )
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store of the memory folder that is set; closed in the end."""
+    with database(settings, Folders(settings.memory_dir.absolute())) as found:
+        store = Store(found.url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def who() -> str:
+    """Who gives the command."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return "unknown"
 
 
 def named(store: Store, name: str) -> str:
