@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from .models import Risk
 
@@ -94,3 +95,45 @@ class Session:
         found = plain(self)
         found["risk"] = {"level": self.risk.level.value, "reasons": list(self.risk.reasons)}
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which messages of a conversation are shown: the ``last`` so many, or such ``around``
+
+    an index with ``context`` on both sides; of these roles and kinds, all where none is given.
+    """
+
+    last: int | None = None
+    around: int | None = None
+    context: int = 5
+    roles: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One decision of a person. ``exports``: SHA-256 to the explicit id before a split."""
+
+    override_id: int
+    uuid: UUID
+    operation: str
+    from_id: str
+    into_id: str
+    exports: Mapping[str, str | None]
+    made_by: str
+    created_at: datetime
+    undone_at: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: its number as ``decision``, of the exports their SHA-256 alone."""
+        return {
+            "decision": self.override_id,
+            "operation": self.operation,
+            "from_id": self.from_id,
+            "into_id": self.into_id,
+            "exports": sorted(self.exports),
+            "made_by": self.made_by,
+            "created_at": _plain(self.created_at),
+            "undone_at": _plain(self.undone_at),
+        }

@@ -29,7 +29,7 @@ _FACT = re.compile(
     r"    (Session|Sessions|Also changed|Messages|Why|Archived as|Kept in): (.*)$"
 )
 _COUNTS = re.compile(r"([\d,]+) in the file, ([\d,]+) new, ([\d,]+) duplicates?")
-_TOLD = re.compile(r"    ([⚠ℹ]) (.*)$")  # noqa: RUF001  # the signs of render.status
+_TOLD = re.compile(r"    ([⚠ℹ]) (.*)$")  # the signs of render.status
 
 
 @dataclass(frozen=True, slots=True)

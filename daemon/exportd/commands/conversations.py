@@ -17,11 +17,11 @@ from ..formats.text import escape, printable
 from ..lifecycle import database
 from ..settings import Settings
 from ..statuslog import StatusLog
-from ..store import Store
+from ..store import Store, listing
 from ..teller import Teller
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[datetime]):
     """A day, from its beginning in UTC, or a moment in ISO 8601; an aware ``datetime``."""
 
     name = "date"
@@ -71,8 +71,10 @@ def named(store: Store, name: str) -> str:
             f"{printable(name)} is another name of {len(found)} conversations: "
             f"{', '.join(found)}; say which"
         )
-    close = difflib.get_close_matches(name, store.conversation_ids(), n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(close)}?" if close else "; 'exportd stats' lists them"
+    names = store.run(listing.names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = " or ".join(map(printable, close))
+    hint = f"; did you mean {near}?" if close else "; 'exportd sessions' lists them"
     raise UnknownConversation(f"there is no conversation {printable(name)}{hint}")
 
 

@@ -87,6 +87,7 @@ def _refuse_present(letters: Sequence[DeadLetter]) -> None:
     for letter in letters:
         if letter.place == "there":
             raise RefusedRequest(
-                f"{printable(letter.name)} lies in exports-failed/; exportd deletes nothing that "
-                "it could not read: delete the file first, or put it back with 'exportd retry'"
+                f"{printable(letter.name)} lies in exports-failed/; exportd deletes nothing "
+                "that it could not read: delete the file first, or put it back with 'exportd "
+                "retry'"
             )

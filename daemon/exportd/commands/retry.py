@@ -61,8 +61,8 @@ def _chosen(letters: Sequence[DeadLetter], names: Sequence[str]) -> list[DeadLet
     for letter in found:
         if letter.what == "member":
             raise RefusedRequest(
-                f"{printable(letter.name)} lies in {printable(letter.inside or 'a file')}, which "
-                "is archived: drop that file again, or the one conversation alone"
+                f"{printable(letter.name)} lies in {printable(letter.inside or 'a file')}, "
+                "which is archived: drop that file again, or the one conversation alone"
             )
     return found
 

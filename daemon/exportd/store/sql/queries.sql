@@ -762,6 +762,51 @@ LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.co
 WHERE m.conversation_id = %(conversation_id)s
 ORDER BY m.message_index;
 
+-- listed_sessions --
+-- Of each conversation what a list shows; the newest export is the one of the latest date.
+SELECT c.conversation_id, coalesce(c.metadata ->> 'title', ''), c.total_messages, s.segments,
+       m.first_at, m.last_at, s.formats, coalesce(x.projects, '{}'), x.exported_at, x.last_export
+FROM conversations c
+LEFT JOIN LATERAL (
+    SELECT count(*) AS segments, array_agg(DISTINCT format::text ORDER BY format::text) AS formats
+    FROM segments WHERE conversation_id = c.conversation_id) AS s ON TRUE
+LEFT JOIN (
+    SELECT conversation_id, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM messages WHERE occurred_at IS NOT NULL
+    GROUP BY conversation_id) AS m USING (conversation_id)
+LEFT JOIN LATERAL (
+    SELECT max(e.modified_at) AS exported_at,
+           (array_agg(e.name ORDER BY e.modified_at DESC, e.export_id DESC))[1] AS last_export,
+           array_agg(DISTINCT e.metadata -> 'header' ->> 'cwd')
+               FILTER (WHERE e.metadata -> 'header' ->> 'cwd' <> '') AS projects
+    FROM segments g
+    JOIN export_segments es USING (segment_id)
+    JOIN exports e USING (export_id)
+    WHERE g.conversation_id = c.conversation_id) AS x ON TRUE
+ORDER BY c.conversation_id COLLATE "C";
+
+-- conversation_names --
+SELECT conversation_id FROM conversations UNION SELECT alias FROM conversation_aliases ORDER BY 1;
+
+-- shown_messages --
+-- A page of messages of some roles and kinds, or of all where NULL is given.
+SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = %(conversation_id)s
+  AND message_index BETWEEN %(first)s AND %(last)s
+  AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+ORDER BY message_index;
+
+-- last_message --
+-- Where the last so many messages of some roles and kinds begin.
+SELECT min(message_index)
+FROM (SELECT message_index FROM messages
+      WHERE conversation_id = %(conversation_id)s
+        AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+        AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+      ORDER BY message_index DESC LIMIT %(count)s) AS found;
+
 -- conversation_named --
 -- By its id, else by another name it was seen under.
 SELECT conversation_id FROM conversations WHERE conversation_id = %(name)s
