@@ -111,7 +111,7 @@ def test_every_module_is_on_the_map() -> None:
         "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout", "members",
         "metrics", "moves", "notify", "once", "pipeline", "progress", "reindex", "relay",
         "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
-        "spool_relay", "state_report", "state_rollback", "teller", "verify", "waits",
+        "spool_relay", "state_report", "state_rollback", "teller", "verify", "waiting", "waits",
         "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
@@ -119,7 +119,7 @@ def test_every_module_is_on_the_map() -> None:
 
 def test_every_command_has_a_module_of_its_name() -> None:
     there = {path.stem.replace("_", "-") for path in (PACKAGE / "commands").glob("[!_]*.py")}
-    assert there - {"conversations", "session_list", "terminal"} == set(COMMANDS)
+    assert there - {"conversations", "session-list", "terminal"} == set(COMMANDS)
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from .models import Risk
 
@@ -116,7 +115,7 @@ class Override:
     """One decision of a person. ``exports``: SHA-256 to the explicit id before a split."""
 
     override_id: int
-    uuid: UUID
+    uuid: object
     operation: str
     from_id: str
     into_id: str

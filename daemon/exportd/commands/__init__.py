@@ -3,6 +3,6 @@
 # In the order in which --help shows them.
 COMMANDS = (
     "run", "status", "ingest", "export", "sessions", "show", "log", "dead-letters", "retry",
-    "stats", "formats", "alerts", "verify", "reindex", "check-config", "doctor", "migrate", "db",
-    "import-state",
+    "stats", "formats", "alerts", "verify", "reindex", "check-config", "doctor", "migrate",
+    "db", "import-state",
 )  # fmt: skip
