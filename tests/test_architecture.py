@@ -16,12 +16,12 @@ PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
     "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
-    "likeness", "models", "origin", "overview", "placement", "render", "risk", "standing",
-    "statistics", "suggestions", "taken", "tasks",
+    "likeness", "listed", "models", "origin", "overview", "placement", "render", "reports",
+    "risk", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
-    "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
-    "repository", "spool", "statuslog", "store", "watcher",
+    "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
+    "manifest", "repository", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -108,12 +108,13 @@ def test_sql_stands_in_sql_files_alone() -> None:
 def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "api", "checkpoint", "claude_code", "cli", "command_group",
-        "commands", "conditions", "config", "crash", "digest", "file_bytes", "folders",
-        "handover", "health", "hook", "import_state", "ingest", "late_sidecars", "lifecycle",
-        "limits", "log", "lookout", "members", "metrics", "notify", "once", "outcome",
-        "outlet", "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread",
-        "residence", "secret_files", "service", "sessions", "settings", "spool_relay",
-        "state_report", "state_rollback", "storing", "teller", "verify", "waits",
+        "commands", "conditions", "config", "crash", "dead_letters", "digest", "file_bytes",
+        "folders", "handover", "health", "hook", "import_state", "ingest", "late_sidecars",
+        "lifecycle", "limits", "log", "lookout", "members", "metrics", "moves", "notify",
+        "once", "outcome", "outlet", "pipeline", "progress", "rehearsal", "reindex", "relay",
+        "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
+        "spool_relay", "state_report", "state_rollback", "storing", "teller", "verify",
+        "waiting", "waits",
         "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
@@ -121,7 +122,7 @@ def test_every_module_is_on_the_map() -> None:
 
 def test_every_command_has_a_module_of_its_name() -> None:
     there = {path.stem.replace("_", "-") for path in (PACKAGE / "commands").glob("[!_]*.py")}
-    shared = {"alert-answers", "conversations", "parameters", "terminal"}
+    shared = {"alert-answers", "conversations", "parameters", "session-list", "terminal"}
     assert there - shared == set(COMMANDS)
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)

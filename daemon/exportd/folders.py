@@ -205,6 +205,15 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name names something right inside a folder."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and not set(name) & {"/", "\0"} and name not in (".", "..")
+
+
 def is_no_folder(path: Path) -> bool:
     """Whether anything but a folder lies there; a name may be too long for that."""
     try:

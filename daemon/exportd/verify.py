@@ -291,7 +291,8 @@ class _Walk:
                     "dead_letter_missing",
                     f"the dead letter {original_name}",
                     "no such file",
-                    "nothing, if you took it away; else restore it from a backup",
+                    "if you deleted it: exportd dead-letters --forget; else restore it from a "
+                    "backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )
 

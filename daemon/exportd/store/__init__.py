@@ -194,10 +194,10 @@ class Store:
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
 
     def finish_container(
-        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate, lost: str = ""
     ) -> None:
         """A container whose members are done: an export without messages of its own."""
-        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate))
+        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate, lost))
 
     def outdated(self, versions: Mapping[str, int]) -> int:
         """How many exports were read by another version of their format's parser."""
@@ -227,10 +227,17 @@ class Store:
         return [SessionExport(*row) for row in rows]
 
     def forget_archived(
-        self, export_id: int, claim_id: UUID, name: str, failed_name: str, reason: str
+        self,
+        export_id: int,
+        claim_id: UUID,
+        name: str,
+        failed_name: str,
+        reason: str,
+        memory_dir: str,
     ) -> None:
         """A removed export's file lies among the dead letters now."""
-        self.run(lambda tx: forget_archived(tx, export_id, claim_id, name, failed_name, reason))
+        facts = (export_id, claim_id, name, failed_name, reason, memory_dir)
+        self.run(lambda tx: forget_archived(tx, *facts))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
         """A conversation, or None when there is none; its messages are read by and by."""

@@ -495,10 +495,117 @@ UPDATE exports SET state = 'dead_letter', attempts = 0
 WHERE export_id = %(export_id)s AND state <> 'ingested';
 
 -- add_dead_letter --
-INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class)
+INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class,
+                          memory_dir)
 VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
-        %(error_class)s)
+        %(error_class)s, %(memory_dir)s)
 ON CONFLICT (claim_id) DO NOTHING;
+
+-- replace_dead_letters --
+-- A name in exports-failed/ is free again: what had it was put back or deleted.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = 'replaced'
+WHERE memory_dir = %(memory_dir)s AND failed_name = %(failed_name)s AND settled_at IS NULL
+  AND claim_id <> %(claim_id)s
+RETURNING dead_letter_id;
+
+-- settle_dead_letters --
+-- In the order of the ids, with the claims of those that were open.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = %(settlement)s, settled_by = %(settled_by)s
+WHERE dead_letter_id = ANY(%(dead_letter_ids)s) AND settled_at IS NULL
+RETURNING claim_id;
+
+-- ingested_dead_letters --
+-- Their very bytes are stored now, or a file that came under their name later is: by_content.
+-- Of one name and export, with what lies in it; or of all.
+WITH RECURSIVE inside AS (
+    SELECT %(export_id)s::bigint AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.error_class <> 'Fault'
+  AND (%(name)s::text IS NULL OR l.export_id IN (SELECT export_id FROM inside)
+       OR l.failed_name = %(name)s OR l.original_name = %(name)s)
+  AND (e.state = 'ingested'
+       OR EXISTS (SELECT FROM drops d
+                  WHERE regexp_replace(d.original_name, '\s', '', 'g')
+                        IN (regexp_replace(l.failed_name, '\s', '', 'g'),
+                            regexp_replace(l.original_name, '\s', '', 'g'))
+                    AND d.original_name IN (l.failed_name, l.original_name)
+                    AND d.memory_dir = l.memory_dir AND d.parent_export_id IS NULL
+                    AND d.outcome IN ('ingested', 'unchanged', 'duplicate_file')
+                    AND d.created_at > l.created_at))
+ORDER BY l.dead_letter_id;
+
+-- settled_files --
+-- Of names in exports-failed/, those whose last dead letter was ingested after all.
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content, l.settlement
+FROM (SELECT DISTINCT ON (failed_name) *
+      FROM dead_letters
+      WHERE memory_dir = %(memory_dir)s AND failed_name = ANY(%(failed_names)s)
+      ORDER BY failed_name, dead_letter_id DESC) AS l
+LEFT JOIN exports e USING (export_id)
+WHERE l.settlement IS NOT NULL;
+
+-- has_dead_letters --
+SELECT EXISTS (SELECT FROM dead_letters
+               WHERE memory_dir = %(memory_dir)s AND settled_at IS NULL
+                 AND error_class <> 'Fault');
+
+-- dead_letters --
+-- The newest last. What lies in a container has no name in exports-failed/.
+SELECT l.dead_letter_id, l.export_id, coalesce(l.failed_name, l.original_name), l.original_name,
+       CASE WHEN l.error_class = 'Fault' THEN 'record'
+            WHEN l.failed_name IS NULL THEN 'member' ELSE 'file' END,
+       CASE WHEN l.error_class = 'Fault' THEN e.name ELSE h.name END,
+       l.created_at, l.reason, l.error_class,
+       CASE WHEN l.error_class <> 'Fault' THEN e.size_bytes END,
+       CASE WHEN l.error_class <> 'Fault' THEN e.sha256 END,
+       l.settlement, l.settled_at, l.settled_by
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+LEFT JOIN drops d USING (claim_id)
+LEFT JOIN exports h ON h.export_id = d.parent_export_id
+WHERE l.memory_dir = %(memory_dir)s
+ORDER BY l.dead_letter_id;
+
+-- dead_letters_inside --
+-- Of a container that is set aside, what lies in it was set aside, too.
+WITH RECURSIVE inside AS (
+    SELECT unnest(%(export_ids)s::bigint[]) AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id
+FROM inside
+JOIN dead_letters l USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
+  AND l.error_class <> 'Fault';
+
+-- settled_alerts --
+-- Alerts about files of which nothing is set aside any more.
+UPDATE alerts a
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
+    untold = coalesce(a.untold, 'resolved')
+WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memory_dir)s
+  AND a.export_id IS NOT NULL
+  AND NOT EXISTS (
+      WITH RECURSIVE inside AS (
+          SELECT a.export_id
+          UNION
+          SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+          WHERE d.export_id IS NOT NULL)
+      SELECT FROM inside JOIN dead_letters l USING (export_id)
+      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
+        AND l.memory_dir = %(memory_dir)s);
 
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
@@ -670,6 +777,51 @@ LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.co
 WHERE m.conversation_id = %(conversation_id)s AND m.message_index > %(after)s
 ORDER BY m.message_index
 LIMIT %(most)s;
+
+-- listed_sessions --
+-- Of each conversation what a list shows; the newest export is the one of the latest date.
+SELECT c.conversation_id, coalesce(c.metadata ->> 'title', ''), c.total_messages, s.segments,
+       m.first_at, m.last_at, s.formats, coalesce(x.projects, '{}'), x.exported_at, x.last_export
+FROM conversations c
+LEFT JOIN LATERAL (
+    SELECT count(*) AS segments, array_agg(DISTINCT format::text ORDER BY format::text) AS formats
+    FROM segments WHERE conversation_id = c.conversation_id) AS s ON TRUE
+LEFT JOIN (
+    SELECT conversation_id, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM messages WHERE occurred_at IS NOT NULL
+    GROUP BY conversation_id) AS m USING (conversation_id)
+LEFT JOIN LATERAL (
+    SELECT max(e.modified_at) AS exported_at,
+           (array_agg(e.name ORDER BY e.modified_at DESC, e.export_id DESC))[1] AS last_export,
+           array_agg(DISTINCT e.metadata -> 'header' ->> 'cwd')
+               FILTER (WHERE e.metadata -> 'header' ->> 'cwd' <> '') AS projects
+    FROM segments g
+    JOIN export_segments es USING (segment_id)
+    JOIN exports e USING (export_id)
+    WHERE g.conversation_id = c.conversation_id) AS x ON TRUE
+ORDER BY c.conversation_id COLLATE "C";
+
+-- conversation_names --
+SELECT conversation_id FROM conversations UNION SELECT alias FROM conversation_aliases ORDER BY 1;
+
+-- shown_messages --
+-- A page of messages of some roles and kinds, or of all where NULL is given.
+SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = %(conversation_id)s
+  AND message_index BETWEEN %(first)s AND %(last)s
+  AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+ORDER BY message_index;
+
+-- last_message --
+-- Where the last so many messages of some roles and kinds begin.
+SELECT min(message_index)
+FROM (SELECT message_index FROM messages
+      WHERE conversation_id = %(conversation_id)s
+        AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+        AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+      ORDER BY message_index DESC LIMIT %(count)s) AS found;
 
 -- conversation_named --
 -- By its id, else by another name it was seen under.
@@ -1063,9 +1215,8 @@ ORDER BY conversation_id;
 -- checked_dead_letters --
 SELECT l.original_name, l.failed_name
 FROM dead_letters l
-JOIN drops d USING (claim_id)
 LEFT JOIN exports e ON e.export_id = l.export_id
-WHERE d.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL
+WHERE l.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
   AND e.state IS DISTINCT FROM 'ingested'
 ORDER BY l.dead_letter_id;
 
