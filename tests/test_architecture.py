@@ -21,7 +21,7 @@ CORE = {
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
-    "manifest", "repository", "spool", "statuslog", "store", "watcher",
+    "manifest", "project", "repository", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {

@@ -275,6 +275,26 @@ def put(temporary: Path, path: Path, *, replace: bool) -> None:
         temporary.unlink()
 
 
+def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
+    """Write a file of somebody else's whole or not at all; it keeps its mode and owner."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(raw)
+            if path.exists():
+                was = path.stat()
+                with suppress(OSError):
+                    os.fchown(file.fileno(), was.st_uid, was.st_gid)
+                new_mode = was.st_mode & 0o7777
+            os.fchmod(file.fileno(), new_mode)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_directory(path.parent)
+
+
 def fsync_directory(folder: Path) -> None:
     """Make renames in ``folder`` survive a power cut (HAZARDS 41)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
