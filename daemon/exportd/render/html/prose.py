@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -75,17 +74,22 @@ def _heading(
 ) -> str:
     token = tokens[at]
     level = int(token.tag[1])
-    tag = f"h{min(level + _UNDER, 6)}"
-    if token.nesting < 0:
-        return f"</{tag}>\n"
-    return str(element(tag, class_=f"h{level}")).removesuffix(f"</{tag}>")
+    token.tag = f"h{min(level + _UNDER, 6)}"
+    if token.nesting > 0:
+        token.attrSet("class", f"h{level}")
+    return renderer.renderToken(tokens, at, options, env)
 
 
-def _table_open(*_: Any) -> str:
-    return '<div class="wide"><table>\n'
+def _wide(
+    _renderer: RendererHTML, _tokens: Sequence[Token], _at: int, _o: OptionsDict, _e: EnvType
+) -> str:
+    """A table may be wider than a screen; the arrow keys move it where it has the focus."""
+    return '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>\n'
 
 
-def _table_close(*_: Any) -> str:
+def _wide_end(
+    _renderer: RendererHTML, _tokens: Sequence[Token], _at: int, _o: OptionsDict, _e: EnvType
+) -> str:
     return "</table></div>\n"
 
 
@@ -99,8 +103,8 @@ def _made() -> _Markdown:
         "link_open": _link_open,
         "heading_open": _heading,
         "heading_close": _heading,
-        "table_open": _table_open,
-        "table_close": _table_close,
+        "table_open": _wide,
+        "table_close": _wide_end,
     }.items():
         made.add_render_rule(rule, function)
     return made
