@@ -32,7 +32,6 @@ def head(conversation: ConversationRecord, outline: Outline) -> Markup:
         _risk(conversation),
         _origin(conversation["segments"]),
         class_="head",
-        role="banner",
     )
 
 

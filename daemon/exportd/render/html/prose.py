@@ -15,7 +15,11 @@ from .markup import Markup, element
 from .visible import inert, visible
 
 # Text of more than this is no prose, and takes the parser long.
-_MOST = 100_000
+_MOST = 50_000
+
+# Quotes and lists in one another. The parser's own limit is a little more, and multiplies
+# what brackets without end cost.
+_DEEPEST = 26
 
 _ALLOWED = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _REL = "noopener noreferrer nofollow"
@@ -27,7 +31,11 @@ def prose(text: str) -> Markup:
     text = visible(text)
     if len(text) > _MOST:
         return preformatted(text)
-    return element("div", Markup(inert(_MARKDOWN.render(text))), class_="prose", dir="auto")
+    tokens = _MARKDOWN.parse(text)
+    if any(token.level >= _DEEPEST for token in tokens):
+        return preformatted(text)  # the parser leaves out what lies deeper
+    rendered = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return element("div", Markup(inert(rendered)), class_="prose", dir="auto")
 
 
 class _Markdown(MarkdownIt):
@@ -38,12 +46,11 @@ class _Markdown(MarkdownIt):
 def _fence(
     _renderer: RendererHTML, tokens: Sequence[Token], at: int, _o: OptionsDict, _e: EnvType
 ) -> str:
-    words = tokens[at].info.split(maxsplit=1)
-    language = words[0].strip("{}.").partition(":")[0] if words else ""
-    code = tokens[at].content
-    return element(
-        "pre", element("code", highlighted(code, language)), class_="code", dir="ltr"
-    )
+    said = tokens[at].info.strip()
+    language = said.partition(" ")[0].strip("{}.").partition(":")[0]
+    code = element("code", highlighted(tokens[at].content, language))
+    label = element("div", said, class_="info") if said else None
+    return element("div", label, element("pre", code, dir="ltr"), class_="code")
 
 
 def _image(
@@ -58,6 +65,7 @@ def _image(
         rel=_REL,
         target="_blank",
         class_="picture",
+        title=str(token.attrs["title"]) if "title" in token.attrs else None,
     )
 
 
@@ -94,8 +102,9 @@ def _wide_end(
 
 
 def _made() -> _Markdown:
-    made = _Markdown("commonmark", {"html": False, "maxNesting": 20})
+    made = _Markdown("commonmark", {"html": False, "maxNesting": _DEEPEST + 4})
     made.enable(["table", "strikethrough"])
+    made.disable("reference")  # it takes lines out of the text
     for rule, function in {
         "fence": _fence,
         "code_block": _fence,
