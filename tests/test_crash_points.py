@@ -105,7 +105,8 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
 
 # Those of the relay need a channel, those of members a container: see test_alerting and
 # test_every_format.
-ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members."))]
+ELSEWHERE = ("relay.", "members.", "backup.", "restore.")
+ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -17,6 +17,7 @@ from .commands import COMMANDS
 from .config import load
 from .errors import (
     ConfigurationError,
+    DamagedBackup,
     DatabaseUnavailable,
     ExportdError,
     FolderInUse,
@@ -152,6 +153,7 @@ _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
     (NotPermitted, "not permitted", os.EX_NOPERM),
     (FolderInUse, "folder in use", os.EX_CANTCREAT),
     (RefusedRequest, "refused", os.EX_USAGE),
+    (DamagedBackup, "damaged", os.EX_DATAERR),
     (TransientError, "try again later", os.EX_TEMPFAIL),
     (ExportdError, "error", os.EX_SOFTWARE),
 )

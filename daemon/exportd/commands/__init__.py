@@ -3,5 +3,5 @@
 # In the order in which --help shows them.
 COMMANDS = (
     "run", "status", "ingest", "export", "sessions", "stats", "formats", "alerts", "verify",
-    "reindex", "check-config", "doctor", "migrate", "db", "import-state",
+    "reindex", "backup", "restore", "check-config", "doctor", "migrate", "db", "import-state",
 )  # fmt: skip
