@@ -106,8 +106,8 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "backup", "cli", "commands", "conditions", "config", "crash", "digest",
-        "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
+        "__init__", "__main__", "backup", "cli", "commands", "conditions", "config", "crash",
+        "digest", "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
         "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
         "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
         "secret_files", "service", "sessions", "settings", "spool_relay", "state_report",

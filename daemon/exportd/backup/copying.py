@@ -197,8 +197,8 @@ class Copier:
         if free_bytes(self._target) - size_bytes < self._reserve_bytes:
             raise DiskTrouble(
                 f"the disk of {self._target.parent.parent} would have less than "
-                f"{self._reserve_bytes:,} bytes free (setting disk_reserve_bytes); no backup was "
-                "made: make room, or give another folder"
+                f"{self._reserve_bytes:,} bytes free (setting disk_reserve_bytes); no backup "
+                "was made: make room, or give another folder"
             )
 
 

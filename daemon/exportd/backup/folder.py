@@ -42,8 +42,8 @@ def turn(folder: Path) -> Iterator[None]:
         raise not_permitted(error) from error
     except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
         raise ConfigurationError(
-            f"{printable(str(folder))}: expected a folder for backups, or one above that it can "
-            f"be made in ({error.strerror})"
+            f"{printable(str(folder))}: expected a folder for backups, or one above that it "
+            f"can be made in ({error.strerror})"
         ) from error
     except OSError as error:
         raise DiskTrouble(
@@ -72,8 +72,8 @@ def _lock(descriptor: int, how: int, folder: Path) -> None:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise FolderInUse(
-            f"{printable(str(folder))}: a backup is being made, checked or restored there; wait "
-            "for its end"
+            f"{printable(str(folder))}: a backup is being made, checked or restored there; "
+            "wait for its end"
         ) from error
 
 
@@ -82,16 +82,16 @@ def refuse_unfit(folder: Path, folders: Folders) -> None:
     place, memory = folder.resolve(), folders.memory.resolve()
     if place == memory or place.is_relative_to(memory):
         raise RefusedRequest(
-            f"{printable(str(folder))} lies in the memory folder {printable(str(memory))}; give a "
-            "folder outside of it, best on another disk"
+            f"{printable(str(folder))} lies in the memory folder {printable(str(memory))}; give "
+            "a folder outside of it, best on another disk"
         )
 
 
 def tidy(folder: Path) -> None:
     """Remove what a backup that was killed, or a removal, left."""
-    for name in os.listdir(folder):
-        if _LEFT.fullmatch(name) and not (folder / name).is_symlink():
-            shutil.rmtree(folder / name, ignore_errors=True)
+    for path in folder.iterdir():
+        if _LEFT.fullmatch(path.name) and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def new_name(folder: Path, now: datetime) -> tuple[str, datetime]:
@@ -106,9 +106,9 @@ def names(folder: Path) -> list[str]:
     """The backups in a folder, by name alone, the oldest first."""
     try:
         return sorted(
-            name
-            for name in os.listdir(folder)
-            if _NAME.fullmatch(name) and (folder / name).is_dir()
+            path.name
+            for path in folder.iterdir()
+            if _NAME.fullmatch(path.name) and path.is_dir()
         )
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -124,7 +124,7 @@ def _is_restorable(parts: tuple[str, ...]) -> bool:
 
 
 def by_place(listing: Listing) -> Iterator[tuple[str, int, int]]:
-    """How many files and bytes lie in each folder; the files right in the memory folder as ""."""
+    """How many files and bytes each folder has; what lies beside them counts for ""."""
     counts: dict[str, list[int]] = {}
     for entry in listing.files:
         top, slash, below = entry.path.partition("/")

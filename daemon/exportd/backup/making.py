@@ -18,10 +18,10 @@ from pathlib import Path
 
 from .. import version
 from ..archive import MARK
-from ..archived import read_raw
+from ..archived import is_plain, read_raw
 from ..crash import reach
 from ..errors import DiskTrouble
-from ..folders import Folders, fsync_directory, sidecar_of, with_suffix_before_extension
+from ..folders import SIDECAR, Folders, fsync_directory, with_suffix_before_extension
 from ..formats.text import escape, unescape
 from ..manifest import Manifest
 from ..store import Store, Transaction
@@ -37,6 +37,8 @@ from . import listing as lists
 from .checking import Show, read_back
 from .copying import Copier, Earlier, check_stop, make_durable
 from .folder import new_name, whole
+from .judging import damaged, strangers
+from .judging import missing as missing_in
 from .listing import Entry, Listing
 from .programs import dump
 from .tree import walk
@@ -114,11 +116,11 @@ class _Making:
 
     def run(self) -> Made:
         facts, contents, copier = self._gather()
-        missing = _missing(contents, copier)
+        missing = missing_in(contents, copier.entries)
         if missing and self._changed(contents):
             # Taken out of the archive between dump and copy: of one moment, once more.
             facts, contents, copier = self._gather()
-            missing = _missing(contents, copier)
+            missing = missing_in(contents, copier.entries)
         copier.drop_moved(self._is_there)
         self._send_back_late(contents, copier)
         listing = Listing(
@@ -137,7 +139,7 @@ class _Making:
             self._dumped(),
             tuple(sorted(copier.entries.values(), key=lambda entry: entry.path)),
             tuple(missing),
-            tuple(_damaged(contents, copier)),
+            tuple(damaged(contents, copier.entries)),
             tuple(f"{path}: {why}" for path, why in sorted(copier.skipped.items())),
         )
         self._finish(listing, copier)
@@ -207,41 +209,32 @@ class _Making:
 
     def _send_back_late(self, contents: Sequence[Content], copier: Copier) -> None:
         """What was ingested after the dump waits in the backup's exports/."""
-        known = {content.sha256 for content in contents}
-        names = {content.archive_name for content in contents if content.archive_name}
-        archive = f"{self._order.folders.archive.name}/"
-        strange = [
-            entry
-            for path, entry in copier.entries.items()
-            if path.startswith(archive)
-            and entry.sha256 not in known
-            and not names & {path.removeprefix(archive), _unpacked(path.removeprefix(archive))}
-        ]
+        strange = strangers(contents, copier.entries)
         late = set[str]()
         if strange:
             hashes = [entry.sha256 for entry in strange]
             late = self._store.run(lambda tx: read_ingested(tx.rows, hashes))
         if not late:
             return
-        records = {
-            r["sha256"]: r
-            for r in Manifest(self._order.folders.archive).records()
-            if r["type"] == "drop" and r["sha256"] in late
-        }
+        listed = Manifest(self._order.folders.archive).records()
+        records = {r["sha256"]: r for r in listed if r["type"] == "drop"}
         for entry in strange:
             if entry.sha256 in late:
                 self._send_back(entry, records.get(entry.sha256, {}), copier)
 
     def _send_back(self, entry: Entry, record: dict[str, object], copier: Copier) -> None:
+        """Under the name that it was dropped under, with the sidecar that it came with."""
         exports = self._order.folders.exports.name
-        name = unescape(str(record.get("name") or entry.parts[-1]))
+        name = unescape(str(record.get("name")))
+        if not is_plain(name) or "name" not in record:
+            name = entry.parts[-1]
         path = escape(f"{exports}/{name}")
         if path in copier.entries:
             path = escape(f"{exports}/{with_suffix_before_extension(name, entry.sha256[:12])}")
         copier.rename(entry.path, path)
         if session_id := record.get("session_id"):
             told = unescape(str(session_id)).encode("utf-8", "surrogateescape")
-            copier.write(str(sidecar_of(Path(path))), told + b"\n")
+            copier.write(path + SIDECAR, told + b"\n")
 
     def _dumped(self) -> Entry:
         path = self._place / lists.DUMP
@@ -258,8 +251,8 @@ class _Making:
             found = read_back(path, compare=self._order.verify, stopping=self._stopping)
             if found not in (None, sha256):
                 raise DiskTrouble(
-                    f"{path.name}: the copy, read back, differs from what was written; no backup "
-                    f"was made: check the disk of {self._order.into}"
+                    f"{path.name}: the copy, read back, differs from what was written; no "
+                    f"backup was made: check the disk of {self._order.into}"
                 )
             self._show(number, len(new))
         raw = lists.encode(listing)
@@ -268,39 +261,6 @@ class _Making:
             (self._place / name).write_bytes(content)
             read_back(self._place / name, compare=False, stopping=self._stopping)
         make_durable(self._place)
-
-
-def _missing(contents: Sequence[Content], copier: Copier) -> list[str]:
-    """Names that the archive should have had; the bytes under another name will do."""
-    hashes = {entry.sha256 for entry in copier.entries.values()}
-    return sorted(
-        str(content.archive_name)
-        for content in contents
-        if content.expected
-        and content.sha256 not in hashes
-        and not any(
-            f"exports-archive/{content.archive_name}{end}" in copier.entries
-            for end in ("", _PACKED)
-        )
-    )
-
-
-def _damaged(contents: Sequence[Content], copier: Copier) -> list[str]:
-    """Names under which other bytes lay than were ingested."""
-    known = {content.sha256 for content in contents}
-    names = {c.archive_name for c in contents if c.expected}
-    return sorted(
-        name
-        for name in names
-        if name
-        and not name.endswith(_PACKED)
-        and (entry := copier.entries.get(f"exports-archive/{name}"))
-        and entry.sha256 not in known
-    )
-
-
-def _unpacked(name: str) -> str:
-    return name.removesuffix(_PACKED)
 
 
 def _archive_id(folders: Folders) -> str | None:

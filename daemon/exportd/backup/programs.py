@@ -61,8 +61,10 @@ def dump(
         _finish(process, "pg_dump", said, stopping)
 
 
-def load(url: str, path: Path, server_version_num: int, stopping: threading.Event) -> None:
-    """Bring a dump into an empty schema, all of it or nothing.
+def load(
+    url: str, schema: str, path: Path, server_version_num: int, stopping: threading.Event
+) -> None:
+    """Bring a dump into its schema, which is there and empty, all of it or nothing.
 
     The COMMIT is sent when pg_restore has ended well: whoever dies before leaves nothing.
     Owners and rights are those of the new server: ``migrate`` grants them.
@@ -73,6 +75,7 @@ def load(url: str, path: Path, server_version_num: int, stopping: threading.Even
                 _program("pg_restore", server_version_num),
                 *("--no-owner", "--no-acl", "--no-tablespaces", "--no-security-labels"),
                 *("--no-publications", "--no-subscriptions"),
+                f"--schema={schema}",  # what is in it, without the schema itself
                 "--file=-",
                 path,
             ],
@@ -142,8 +145,8 @@ def _program(name: str, server_version_num: int) -> str:
         if _major(program) >= server_version_num // 10_000:
             return program
     raise ConfigurationError(
-        f"the server is PostgreSQL {server_version_num // 10_000}, and the newest {name} here is "
-        f"of {_major(ours)}; install the server's client programs, so that {name} is in PATH"
+        f"the server is PostgreSQL {server_version_num // 10_000}, and the newest {name} here "
+        f"is of {_major(ours)}; install the server's client programs, so that {name} is in PATH"
     )
 
 
@@ -190,4 +193,6 @@ def _failed(name: str, code: int, lines: list[str]) -> Exception:
         )
     if "could not connect" in why or "connection to server" in why:
         return DatabaseUnavailable(f"{name}: {why}")
+    if name == "psql" and "No space left" not in why:
+        return ConfigurationError(f"the database does not take the dump: {why}")
     return TransientError(f"{name}: {why}")

@@ -89,21 +89,21 @@ def check_database(place: Place, backup: Backup) -> bool:
         )
     if place.marked is not None and place.marked != _mark(backup):
         raise RefusedRequest(
-            f"the database holds an interrupted restore of {printable(place.marked)}; go on with "
-            "that one, or give an empty database"
+            f"the database holds an interrupted restore of {printable(place.marked)}; go on "
+            "with that one, or give an empty database"
         )
     if place.tables and place.marked is None:
         raise RefusedRequest(
             f"the database is not empty: schema {printable(place.schema)} has "
             f"{len(place.tables)} tables ({', '.join(map(printable, place.tables[:3]))}, …); "
-            "create a new one (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0) and give its "
-            "URL (EXPORTD_DATABASE_URL)"
+            "create a new one (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0) and give "
+            "its URL (EXPORTD_DATABASE_URL)"
         )
     if place.schema != backup.listing.schema:
         raise RefusedRequest(
-            f"the backup is of the schema {printable(backup.listing.schema)}, and the URL leads to "
-            f"{printable(place.schema)}; create that schema in the new database, and name it in "
-            "the URL (options=-csearch_path=…)"
+            f"the backup is of the schema {printable(backup.listing.schema)}, and the URL "
+            f"leads to {printable(place.schema)}; create that schema in the new database, and "
+            "name it in the URL (options=-csearch_path=…)"
         )
     return bool(place.tables)
 
@@ -124,7 +124,7 @@ def refuse_damage(backup: Backup, damages: Sequence[Damage], *, from_archive: bo
         lines.append("--from-archive restores the files alone, for exportd reindex")
     if len(damages) > dump or from_archive:
         lines.append(
-            "--skip-damaged leaves the damaged files out; exportd verify then names what they were"
+            "--skip-damaged leaves the damaged files out; exportd verify then names them"
         )
     raise DamagedBackup("\n".join(lines))
 
@@ -193,7 +193,7 @@ def bring_database(
         if place.marked is None:
             store.run(lambda tx: mark(tx, _mark(backup)))
         dump = backup.path / lists.DUMP
-        load(url, dump, place.server_version_num, stopping)
+        load(url, backup.listing.schema, dump, place.server_version_num, stopping)
     reach("restore.loaded")
     applied = migrate(url)
     store.close()  # the next connection has the role that is there now
@@ -203,9 +203,9 @@ def bring_database(
     expected = listing.conversations, listing.messages, listing.exports
     if found != expected:
         raise DamagedBackup(
-            f"the restored database has {found[1]:,} messages of {found[0]:,} conversations and "
-            f"{found[2]:,} exports, not {expected[1]:,} of {expected[0]:,} and {expected[2]:,}; "
-            "remove it and the folder, and restore into a new one that nobody else uses"
+            f"the restored database has {found[1]:,} messages of {found[0]:,} conversations "
+            f"and {found[2]:,} exports, not {expected[1]:,} of {expected[0]:,} and "
+            f"{expected[2]:,}; remove it and the folder, and restore into a new one that nobody else uses"
         )
     return applied
 

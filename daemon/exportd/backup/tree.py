@@ -76,6 +76,6 @@ def _one(path: Path, parts: tuple[str, ...]) -> Iterator[Found]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []

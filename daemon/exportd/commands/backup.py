@@ -52,7 +52,9 @@ from .terminal import bar
 @click.option("--check", is_flag=True, help="Make none; read the backups in DIR back.")
 @click.option("--json", "as_json", is_flag=True, help="What was done as JSON.")
 @click.pass_obj
-def command(settings: Settings, /, *, into: Path, check: bool, as_json: bool, **how: Any) -> int:
+def command(
+    settings: Settings, /, *, into: Path, check: bool, as_json: bool, **how: Any
+) -> int:
     """Back up the database and the memory folder.
 
     \b
@@ -101,7 +103,8 @@ def command(settings: Settings, /, *, into: Path, check: bool, as_json: bool, **
 def _refuse_unfit(into: Path, folders: Folders) -> None:
     if not folders.state.is_dir():
         raise ConfigurationError(
-            f"{folders.memory}: expected a memory folder of exportd, found none; see --memory-dir"
+            f"{folders.memory}: expected a memory folder of exportd, found none; see "
+            "--memory-dir"
         )
     backups.refuse_unfit(into, folders)
     if (folders.state / "archive-id").exists():

@@ -177,5 +177,7 @@ def _verify(
     took_s = time.monotonic() - started
     facts["healthy"] = not done.damages
     facts["findings"] = len(done.findings)
-    report = verification_report(done.findings, done.checked, done.bytes, done.not_checked, took_s)
+    report = verification_report(
+        done.findings, done.checked, done.bytes, done.not_checked, took_s
+    )
     return report, os.EX_DATAERR if done.damages else 0

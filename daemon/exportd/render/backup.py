@@ -23,13 +23,14 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{sign} {words}: {printable(facts['backup'])}"
     yield (
         f"  database: {some(facts['messages'], 'message')} of "
-        f"{some(facts['conversations'], 'conversation')} from {some(facts['exports'], 'export')}, "
-        f"{size(facts['database_bytes'])}"
+        f"{some(facts['conversations'], 'conversation')} from "
+        f"{some(facts['exports'], 'export')}, {size(facts['database_bytes'])}"
     )
     yield f"  files: {_files(facts['places'])}"
+    how = ", read back from the disk" if facts["verified"] else ""
     yield (
-        f"  {size(facts['size_bytes'])} in all, {size(facts['new_bytes'])} of it new"
-        f"{', read back from the disk' if facts['verified'] else ''}, in {facts['duration_s']:.1f} s"
+        f"  {size(facts['size_bytes'])} in all, {size(facts['new_bytes'])} of it new{how}, in "
+        f"{facts['duration_s']:.1f} s"
     )
     yield "  not in it: settings, secrets, and session files, which a restore writes anew"
     yield from _names("left out", facts["skipped"])
@@ -37,7 +38,7 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from _names("✗ missing in the archive", facts["missing"])
     yield from _names("✗ other bytes in the archive than were ingested", facts["damaged"])
     if lacking:
-        yield "  run exportd verify; an earlier backup may have the file: exportd backup --check"
+        yield "  run exportd verify; an earlier backup may have what is lacking"
 
 
 def _files(places: list[Mapping[str, Any]]) -> str:

@@ -54,7 +54,9 @@ def export_snapshot(tx: Transaction) -> str:
 
 def read_backed_up(rows: _Rows) -> BackedUp:
     migrations = tuple(name for (name,) in rows("applied_migrations"))
-    return BackedUp(*rows("backed_up")[0], migrations)
+    schema, version, *counts = rows("backed_up")[0]
+    conversations, messages, exports = counts
+    return BackedUp(schema, version, conversations, messages, exports, migrations)
 
 
 def read_contents(rows: _Rows, memory_dir: str | None) -> list[Content]:

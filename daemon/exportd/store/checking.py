@@ -128,6 +128,6 @@ def read_told(
 
 
 def read_dead_letters(rows: _Rows, memory_dir: str | None) -> list[tuple[str, str]]:
-    """Dead letters of a memory folder, or of all, that were not ingested since: both their names."""
+    """Dead letters of a folder, or of all, that were not ingested since: both their names."""
     found = rows("checked_dead_letters", memory_dir=memory_dir)
     return [(original_name, failed_name) for original_name, failed_name in found]
