@@ -82,8 +82,8 @@ def refuse_unfit(folder: Path, folders: Folders) -> None:
     place, memory = folder.resolve(), folders.memory.resolve()
     if place == memory or place.is_relative_to(memory):
         raise RefusedRequest(
-            f"{printable(str(folder))} lies in the memory folder {printable(str(memory))}; give "
-            "a folder outside of it, best on another disk"
+            f"{printable(str(folder))} lies in the memory folder {folders.memory}; "
+            "give a folder outside of it, best on another disk"
         )
 
 

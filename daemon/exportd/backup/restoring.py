@@ -188,7 +188,7 @@ def bring_database(
     url: str, store: Store, backup: Backup, stopping: threading.Event
 ) -> list[str]:
     """Load the dump and bring it up to date; returns the migrations that it lacked."""
-    place = store.run(lambda tx: read_place(tx.rows))
+    place = store.run(read_place)
     if not check_database(place, backup):
         if place.marked is None:
             store.run(lambda tx: mark(tx, _mark(backup)))
@@ -205,7 +205,8 @@ def bring_database(
         raise DamagedBackup(
             f"the restored database has {found[1]:,} messages of {found[0]:,} conversations "
             f"and {found[2]:,} exports, not {expected[1]:,} of {expected[0]:,} and "
-            f"{expected[2]:,}; remove it and the folder, and restore into a new one that nobody else uses"
+            f"{expected[2]:,}; remove it and the folder, and restore into a new one that "
+            "nobody else uses"
         )
     return applied
 
@@ -213,7 +214,7 @@ def bring_database(
 def end(store: Store | None, folders: Folders) -> None:
     """Take the marks away: the folder is as any other."""
     reach("restore.told")
-    if store is not None and store.run(lambda tx: read_place(tx.rows)).marked is not None:
+    if store is not None and store.run(read_place).marked is not None:
         store.run(unmark)
     folders.restoring.unlink()
     fsync_directory(folders.state)

@@ -94,7 +94,7 @@ def _check_database(settings: Settings, backup: Backup) -> None:
     """Before anything is made; the embedded one is as empty as its folder."""
     if settings.database.url is not None:
         with closing(Store(settings.database.url.get_secret_value())) as store:
-            restoring.check_database(store.run(lambda tx: read_place(tx.rows)), backup)
+            restoring.check_database(store.run(read_place), backup)
     else:
         binary("pg_restore")
 

@@ -69,10 +69,11 @@ def read_ingested(rows: _Rows, sha256s: Iterable[str]) -> set[str]:
     return {sha256 for (sha256,) in rows("ingested_of", sha256s=list(sha256s))}
 
 
-def read_place(rows: _Rows) -> Place:
-    schema, version, tables = rows("there_already")[0]
-    is_marked = rows("restoring")[0][0]
-    marked = rows("restoring_what")[0][0] if is_marked else None
+def read_place(tx: Transaction) -> Place:
+    tx.as_owner()  # the mark is no table of the application's
+    schema, version, tables = tx.rows("there_already")[0]
+    is_marked = tx.rows("restoring")[0][0]
+    marked = tx.rows("restoring_what")[0][0] if is_marked else None
     return Place(schema, version, tuple(tables), marked)
 
 
