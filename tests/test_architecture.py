@@ -107,15 +107,14 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "api", "checkpoint", "claude_code", "cli", "command_group",
-        "commands", "conditions", "config", "crash", "dead_letters", "digest", "file_bytes",
-        "folders", "handover", "health", "hook", "import_state", "ingest", "late_sidecars",
-        "lifecycle", "limits", "log", "lookout", "members", "metrics", "moves", "notify",
-        "once", "outcome", "outlet", "pipeline", "progress", "rehearsal", "reindex", "relay",
-        "relay_thread", "residence", "secret_files", "service", "sessions", "settings",
-        "spool_relay", "state_report", "state_rollback", "storing", "teller", "verify",
-        "waiting", "waits",
-        "whereabouts", "workplace",
+        "__init__", "__main__", "api", "backup", "checkpoint", "claude_code", "cli",
+        "command_group", "commands", "conditions", "config", "crash", "dead_letters", "digest",
+        "file_bytes", "folders", "handover", "health", "hook", "import_state", "ingest",
+        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
+        "moves", "notify", "once", "outcome", "outlet", "pipeline", "progress", "rehearsal",
+        "reindex", "relay", "relay_thread", "residence", "secret_files", "service", "sessions",
+        "settings", "spool_relay", "state_report", "state_rollback", "storing", "teller",
+        "verify", "waiting", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

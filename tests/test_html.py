@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import HOSTILE, conversation, html, said
+from shown import HOSTILE, conversation, html, said
 
 from exportd.dumped import MessageRecord
 from exportd.render.html import page

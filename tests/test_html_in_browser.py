@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from browser import Browser, started
 from conftest import EXAMPLES, Command
-from pages import HOSTILE, html, long_session, said
 from selenium.webdriver.common.keys import Keys
+from shown import HOSTILE, html, long_session, said
 
 # What is drawn of the two palettes, each text against what lies behind it (WCAG 2.2, 1.4.3).
 _FAINT_TEXTS = """

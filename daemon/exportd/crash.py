@@ -76,6 +76,14 @@ POINTS = {
     "relay.parked": "a channel refuses, which is not committed",
     "relay.spool_sending": "without the database: a message is about to be sent",
     "relay.spooled": "the outbox has an alert of the spool, whose file is still there",
+    "backup.dumped": "a backup's dump is written, under the backup's temporary name",
+    "backup.copied": "the files of the memory folder are in it, too",
+    "backup.written": "all of it is durable, and has its temporary name yet",
+    "backup.done": "the backup has its name; older ones are not removed yet",
+    "restore.marked": "the empty folder is marked as being restored",
+    "restore.files": "the files are in their places, the database is empty",
+    "restore.loaded": "the database has what the dump has",
+    "restore.told": "everything is restored, the marks are still there",
 }
 
 

@@ -68,6 +68,11 @@ class Folders:
         return self.state / "inflight"
 
     @property
+    def restoring(self) -> Path:
+        """Says which backup is being restored here, until that is done."""
+        return self.state / "restoring"
+
+    @property
     def spool(self) -> Path:
         return self.state / "spool"
 

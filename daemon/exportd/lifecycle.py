@@ -56,8 +56,11 @@ def database(
 
 
 @contextmanager
-def held(folders: Folders) -> Iterator[None]:
-    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
+def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
+    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it.
+
+    One that is restored by halves is for ``exportd restore`` alone.
+    """
     with _lock_file(folders) as lock:
         try:
             _lock(lock)
@@ -70,6 +73,11 @@ def held(folders: Folders) -> Iterator[None]:
             lock.truncate(0)
             lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
             lock.flush()
+        if folders.restoring.exists() and not restoring:
+            raise ConfigurationError(
+                f"{folders.memory}: an interrupted restore lies here; run 'exportd restore' "
+                "again, or remove the folder"
+            )
         yield
 
 

@@ -26,7 +26,8 @@ from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .migrate import READ_ONLY, migrate, pending, rollback
+from .line import reachable
+from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
@@ -69,6 +70,7 @@ __all__ = [
     "describe",
     "discard_staging",
     "fingerprint",
+    "known_migrations",
     "migrate",
     "pending",
     "prepare_staging",
@@ -88,9 +90,17 @@ _T = TypeVar("_T")
 
 def connection_variables(url: str) -> dict[str, str]:
     """The URL as libpq's environment variables: a password in arguments shows in ``ps``."""
-    names = {"dbname": "PGDATABASE"}
     with translated():
-        return {names.get(k, f"PG{k.upper()}"): str(v) for k, v in parse_dsn(url).items()}
+        given = parse_dsn(reachable(url))
+    return {_VARIABLES.get(k, f"PG{k.replace('_', '').upper()}"): str(given[k]) for k in given}
+
+
+# Those that are not called as their parameter (PostgreSQL's manual, "Environment Variables").
+_VARIABLES = {
+    "application_name": "PGAPPNAME",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "dbname": "PGDATABASE",
+}
 
 
 # A stale plan is made anew; more than this many times in a row is no coincidence.

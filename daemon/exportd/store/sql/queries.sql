@@ -1199,11 +1199,13 @@ SELECT archive_name FROM exports WHERE archive_name = ANY(%(names)s);
 
 -- checked_told --
 -- Told in full: the daemon writes the session file of what is not told yet.
+-- memory_dir NULL: those of all folders.
 SELECT DISTINCT s.conversation_id
 FROM segments s
 JOIN export_segments es USING (segment_id)
 JOIN drops d USING (export_id)
-WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.memory_dir = %(memory_dir)s
+WHERE s.conversation_id = ANY(%(conversation_ids)s)
+  AND (%(memory_dir)s::text IS NULL OR d.memory_dir = %(memory_dir)s)
 EXCEPT
 SELECT s.conversation_id
 FROM segments s
@@ -1213,10 +1215,12 @@ WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.told_at IS NULL
 ORDER BY conversation_id;
 
 -- checked_dead_letters --
+-- memory_dir NULL: those of all folders.
 SELECT l.original_name, l.failed_name
 FROM dead_letters l
 LEFT JOIN exports e ON e.export_id = l.export_id
-WHERE l.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
+WHERE (%(memory_dir)s::text IS NULL OR l.memory_dir = %(memory_dir)s)
+  AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
   AND e.state IS DISTINCT FROM 'ingested'
 ORDER BY l.dead_letter_id;
 
