@@ -22,6 +22,7 @@ ALL = [
     "0006.members",
     "0007.times",
     "0011.comments",
+    "0012.dead-letters",
 ]
 
 TABLES = {

@@ -55,6 +55,12 @@ POINTS = {
     "dead_letter.sidecar": "its sidecar lies among the dead letters",
     "dead_letter.reason": "its reason lies there, the file does not",
     "dead_letter.done": "the file lies among the dead letters",
+    "settle.noted": "dead letters that were ingested after all are settled, their notes there",
+    "retry.begin": "a dead letter is about to be put back",
+    "retry.settled": "its row and its alert say that it was put back, it was not",
+    "retry.sidecar": "its sidecar is in the drop folder again",
+    "retry.moved": "it is in the drop folder again, its note still among the dead letters",
+    "retry.done": "nothing of it is left among the dead letters",
     "tell.begin": "people are about to be told",
     "tell.written": "a derived file is written under a temporary name",
     "tell.renamed": "a derived file is in its place, its conversation not marked",
@@ -70,6 +76,14 @@ POINTS = {
     "relay.parked": "a channel refuses, which is not committed",
     "relay.spool_sending": "without the database: a message is about to be sent",
     "relay.spooled": "the outbox has an alert of the spool, whose file is still there",
+    "backup.dumped": "a backup's dump is written, under the backup's temporary name",
+    "backup.copied": "the files of the memory folder are in it, too",
+    "backup.written": "all of it is durable, and has its temporary name yet",
+    "backup.done": "the backup has its name; older ones are not removed yet",
+    "restore.marked": "the empty folder is marked as being restored",
+    "restore.files": "the files are in their places, the database is empty",
+    "restore.loaded": "the database has what the dump has",
+    "restore.told": "everything is restored, the marks are still there",
 }
 
 

@@ -90,6 +90,8 @@ class _Walk:
         self._bounds = bounds
         self.done = Verification()
         self._live = live
+        # Alone, everything came here, wherever the folder was moved from.
+        self._memory_dir = None if alone else escape(str(folders.memory))
         self._folders = folders
         self._progress = progress
         self._whereabouts = Whereabouts(folders, live, alone=alone)
@@ -263,9 +265,10 @@ class _Walk:
 
     def _sessions(self) -> Iterator[Finding]:
         missing = [c for c in self._conversation_ids if not self._has_session(c)]
-        memory_dir = escape(str(self._folders.memory))
         for some in _batches(missing):
-            told = self._live.run(lambda tx, s=some: read.read_told(tx.rows, memory_dir, s))  # type: ignore[misc]
+            told = self._live.run(
+                lambda tx, s=some: read.read_told(tx.rows, self._memory_dir, s)  # type: ignore[misc]
+            )
             for conversation_id in told:
                 if not self._has_session(conversation_id):
                     yield _note(
@@ -282,8 +285,7 @@ class _Walk:
         return (self._folders.sessions / f"{conversation_id}.md").is_file()
 
     def _dead_letters(self) -> Iterator[Finding]:
-        memory_dir = escape(str(self._folders.memory))
-        rows = self._live.run(lambda tx: read.read_dead_letters(tx.rows, memory_dir))
+        rows = self._live.run(lambda tx: read.read_dead_letters(tx.rows, self._memory_dir))
         for original_name, failed_name in rows:
             self.done.checked["dead_letters"] += 1
             if not os.path.lexists(self._folders.failed / unescape(failed_name)):
@@ -291,7 +293,8 @@ class _Walk:
                     "dead_letter_missing",
                     f"the dead letter {original_name}",
                     "no such file",
-                    "nothing, if you took it away; else restore it from a backup",
+                    "if you deleted it: exportd dead-letters --forget; else restore it from a "
+                    "backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )
 
