@@ -103,9 +103,10 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
-# Those of the relay need a channel, those of members a container: see test_alerting and
+# Those of the relay need a channel, those of members a container, those of a purge a purge: see
+# test_alerting, test_every_format and test_purge.
 # test_every_format.
-ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members."))]
+ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members.", "purge."))]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

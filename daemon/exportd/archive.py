@@ -12,8 +12,10 @@ import math
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -86,23 +88,72 @@ class Archive:
         the same name) is verified and serves for both. Other bytes under the name:
         this one gets ``NAME.<sha12>.ext``.
         """
-        names = [archived_as] if archived_as else []
-        suffixed = with_suffix_before_extension(path.name, sha256[:12])
         reach("archive.begin")
+        return self._put(path, path.name, sha256, archived_as)
+
+    def put(self, path: Path, name: str, sha256: str) -> str:
+        """Move a file that exportd wrote into the archive, as ``name`` if that is free."""
+        return self._put(path, name, sha256, None)
+
+    def _put(self, path: Path, name: str, sha256: str, archived_as: str | None) -> str:
+        known = [archived_as] if archived_as else []
+        suffixed = with_suffix_before_extension(name, sha256[:12])
         try:
-            for name in [*names, path.name, suffixed]:
-                place = self._folders.archive / name
+            for one in [*known, name, suffixed]:
+                place = self._folders.archive / one
                 if _holds(place, sha256):
                     _drop(path)
-                    return name
+                    return one
                 if _move(path, place, sha256):
-                    return name
+                    return one
             # Both names hold other bytes: the second one was damaged since.
-            name = with_suffix_before_extension(path.name, uuid.uuid4().hex)
-            _move(path, self._folders.archive / name, sha256)
+            one = with_suffix_before_extension(name, uuid.uuid4().hex)
+            _move(path, self._folders.archive / one, sha256)
         except OSError as error:
             raise _trouble(path, self._folders.archive, error) from error
-        return name
+        return one
+
+    def copies(self, sizes: Mapping[str, int]) -> list[tuple[Path, str]]:
+        """Every file with one of these contents, by SHA-256 and size, and which it has.
+
+        In the archive and among the dead letters; no link is followed.
+        """
+        lengths, found = set(sizes.values()), []
+        for folder in (self._folders.archive, self._folders.failed):
+            for path in sorted(folder.glob("[!.]*")):
+                try:
+                    if _length(path) in lengths and (sha256 := _digest(path)) in sizes:
+                        found.append((path, sha256))
+                except OSError as error:
+                    raise DiskTrouble(f"{path}: cannot be read ({error.strerror})") from error
+        return found
+
+    def erase(self, sizes: Mapping[str, int]) -> None:
+        """Remove every file with one of these contents, and what lies beside it."""
+        for path, _ in self.copies(sizes):
+            beside = [path]
+            if path.parent == self._folders.failed:
+                beside += [_beside(path, end) for end in (_REASON_SUFFIX, SIDECAR)]
+            try:
+                for one in beside:
+                    one.unlink(missing_ok=True)
+                fsync_directory(path.parent)
+            except OSError as error:
+                raise DiskTrouble(f"{path}: cannot be removed ({error.strerror})") from error
+
+    def keep_rest(self, path: Path, name: str, sha256: str, now: datetime) -> str:
+        """Set aside what is left of a file in which no conversation is any more."""
+        kept_as = with_suffix_before_extension(name, sha256[:12])
+        if not _holds(self._folders.failed / kept_as, sha256):
+            self._set_aside(
+                path,
+                kept_as,
+                f"{printable(name)} held a conversation that was purged.\n\n"
+                f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
+                "The file beside this note is what else was in it: nothing that exportd could\n"
+                "read. Look at it, and delete both.\n",
+            )
+        return kept_as
 
     def find(self, name: str, sha256: str) -> str | None:
         """Where a file of this name and content lies in the archive, if it does."""
@@ -204,12 +255,26 @@ def _with_end(name: str, end: str) -> str:
     return os.fsdecode(os.fsencode(name)[: 255 - len(end)]) + end
 
 
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(_with_end(path.name, end))
+
+
+def _length(path: Path) -> int | None:
+    """How many bytes a regular file has; None for all else."""
+    status = path.lstat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _holds(path: Path, sha256: str) -> bool:
     """Whether a regular file with exactly these bytes lies at ``path``."""
     if path.is_symlink() or not path.is_file():
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return _digest(path) == sha256
 
 
 def _move(path: Path, place: Path, sha256: str | None) -> bool:

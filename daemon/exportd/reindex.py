@@ -33,7 +33,7 @@ from .members import Members
 from .models import Fate, Raw, Report, Transcript
 from .residence import recognise_again
 from .sessions import decisions, replay
-from .store import Attempt, Drop, Store, prepare_staging, staging_url
+from .store import Attempt, Drop, Store, prepare_staging, purging, staging_url
 
 # Names a drop that is made up for an archived file, the same one in every attempt.
 _NAMESPACE = uuid.UUID("9b1f4c52-3f0e-4a5e-8d0b-6f2a1c7e9d31")
@@ -103,7 +103,9 @@ def inventory(folders: Folders, store: Store) -> list[Archived]:
             "their files there, or drop them again; what is in flight is archived by 'exportd "
             "run --once'"
         )
-    seen = _seen(Manifest(folders.archive), known)
+    purged = store.run(purging.purged_contents)
+    seen, listed = _seen(Manifest(folders.archive), known)
+    purged |= listed
     found = [
         Archived(
             sha256,
@@ -112,6 +114,7 @@ def inventory(folders: Folders, store: Store) -> list[Archived]:
             is_known=sha256 in seen,
         )
         for sha256, path in paths.items()
+        if sha256 not in purged
     ]
     return sorted(found, key=lambda content: (*content.taken_at, content.sha256))
 
@@ -139,16 +142,26 @@ def _as_file(path: Path) -> Seen:
     return Seen(escape(path.name), datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
-def _seen(listed: Manifest, known: Iterable[tuple[Any, ...]]) -> dict[str, dict[str, Seen]]:
-    """By SHA-256 and name: from the manifest, then from the database, which knows best."""
+def _seen(
+    listed: Manifest, known: Iterable[tuple[Any, ...]]
+) -> tuple[dict[str, dict[str, Seen]], set[str]]:
+    """By SHA-256 and name: from the manifest, then from the database, which knows best.
+
+    And what was purged, by the manifest, and not dropped again later.
+    """
     found: dict[str, dict[str, Seen]] = {}
+    purged: set[str] = set()
     for record in listed.records():
-        if record.get("type") == "drop":
+        if record["type"] == "drop":
+            purged.discard(record["sha256"])
             _add(found, record["sha256"], _from_record(record))
+        elif record["type"] == "purge":
+            purged |= set(record["contents"])
     for sha256, _, explicit_id, name, modified_at, names in known:
+        purged.discard(sha256)
         for other in {name, *names}:
             _add(found, sha256, Seen(other, modified_at, explicit_id))
-    return found
+    return found, purged
 
 
 def _add(found: dict[str, dict[str, Seen]], sha256: str, seen: Seen) -> None:

@@ -243,7 +243,10 @@ class _Walk:
             return
         sha256 = hashlib.sha256(raw).hexdigest()
         twin = self._live.run(lambda tx: read.read_content(tx.rows, sha256))
-        if twin is None:
+        if twin is None and self._live.run(lambda tx: read.was_purged(tx.rows, sha256)):
+            todo = "run 'exportd run --once', which removes it"
+            yield _note("archive_purged", "no file that was purged", "one", todo, file)
+        elif twin is None:
             yield _note(
                 "archive_unknown",
                 "a file that an export is archived as",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import click
 
@@ -10,9 +11,11 @@ from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
+from ..purge import finish
 from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
-from ..workplace import limits
+from ..store.purging import replay_purge
+from ..workplace import limits, purge_parts
 from .conversations import write_sessions
 from .terminal import bar
 
@@ -42,6 +45,7 @@ def command(settings: Settings, *, dry_run: bool) -> int:
     with held(folders), database(settings, folders) as found, sole_staging(found.url):
         migrate(found.url)
         store = Store(found.url)
+        finish(purge_parts(settings, folders, store, found.url))
         contents = reindex.inventory(folders, store)
         if contents and not (folders.archive / manifest.NAME).exists():
             click.echo(
@@ -75,6 +79,9 @@ def command(settings: Settings, *, dry_run: bool) -> int:
             click.echo("Nothing was changed (--dry-run).")
             return 0
         store.run(swap)
+        for record in manifest.Manifest(folders.archive).records():
+            if record["type"] == "purge":
+                store.run(partial(replay_purge, record=record))
         code = write_sessions(settings, folders, store, before | after)
         store.close()
     click.echo("The database is rebuilt from the archive.")

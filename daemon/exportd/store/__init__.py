@@ -26,6 +26,7 @@ from .dump import read_dump
 from .facts import read_statistics
 from .migrate import READ_ONLY, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
+from .purging import Rewritten, Todo
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
@@ -56,10 +57,12 @@ __all__ = [
     "Outbox",
     "Removed",
     "Residence",
+    "Rewritten",
     "SessionExport",
     "SharedSegment",
     "Shown",
     "Store",
+    "Todo",
     "Touched",
     "Transaction",
     "Untold",

@@ -34,8 +34,9 @@ BEGIN
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
         deduplication_log, drops, export_segments, exports, message_renderings, messages,
-        overrides, segments, watermarks
+        overrides, purge_folders, segments, watermarks
     TO exportd_app;
+    GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
     -- A conversation that gave all its segments to another one, and what became the content.
     GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
@@ -43,7 +44,8 @@ BEGIN
         alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
         anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
-        messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
+        messages_message_id_seq, overrides_override_id_seq, purges_purge_id_seq,
+        segments_segment_id_seq
     TO exportd_app;
 END
 $$;
