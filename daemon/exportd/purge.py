@@ -242,27 +242,32 @@ def _remove(
 
 
 def _finish(parts: Parts, todo: Todo) -> None:
+    """Files, then names, then what the server keeps of them; each step bears a repetition."""
+    where = {"purge_id": todo.purge_id, "memory_dir": todo.memory_dir}
+    if todo.names is not None:
+        _finish_files(parts, todo, todo.names)
+        parts.store.run(lambda tx: tx.execute("forget_purged_names", **where))
+    reach("purge.struck")
+    parts.vacuum()
+    parts.store.run(lambda tx: tx.execute("finish_purge", **where))
+    reach("purge.done")
+    log.info("purge.finished", uuid=str(todo.uuid))
+
+
+def _finish_files(parts: Parts, todo: Todo, names: Mapping[str, Any]) -> None:
     contents = parts.store.run(lambda tx: purging.contents_of(tx, todo.purge_id))
     gone = {sha256: size for sha256, (size, is_back) in contents.items() if not is_back}
-    _forget(parts.manifest, todo, gone)
+    _forget(parts.manifest, todo, names, gone)
     reach("purge.listed")
     parts.archive.erase(gone)
     reach("purge.erased")
-    ids, names = todo.todo["ids"], todo.todo["names"]
-    _remove_sessions(parts, ids)
-    parts.status_log.rewrite(lambda text: redacted(text, ids, names))
-    reach("purge.struck")
-    parts.vacuum()
-    parts.store.run(
-        lambda tx: tx.execute(
-            "finish_purge", purge_id=todo.purge_id, memory_dir=todo.memory_dir
-        )
-    )
-    reach("purge.done")
-    log.info("purge.finished", uuid=str(todo.uuid), files=len(gone))
+    _remove_sessions(parts, names["ids"])
+    parts.status_log.rewrite(lambda text: redacted(text, names["ids"], names["names"]))
 
 
-def _forget(manifest: Manifest, todo: Todo, gone: Mapping[str, int]) -> None:
+def _forget(
+    manifest: Manifest, todo: Todo, names: Mapping[str, Any], gone: Mapping[str, int]
+) -> None:
     """The archive's list has the purge in the place of what went."""
     if any(r["type"] == "purge" and r["uuid"] == str(todo.uuid) for r in manifest.records()):
         return
@@ -276,10 +281,10 @@ def _forget(manifest: Manifest, todo: Todo, gone: Mapping[str, int]) -> None:
         "counts": dict(todo.counts),
         "contents": dict(gone),
     }
-    manifest.rewrite(partial(_line, todo=todo.todo, gone=gone), record)
+    manifest.rewrite(partial(_line, names=names, gone=gone), record)
 
 
-def _line(line: bytes, todo: Mapping[str, Any], gone: Mapping[str, int]) -> bytes | None:
+def _line(line: bytes, names: Mapping[str, Any], gone: Mapping[str, int]) -> bytes | None:
     """A line of the list, or what becomes of it; what is none of ours stays."""
     try:
         record = json.loads(line)
@@ -289,10 +294,10 @@ def _line(line: bytes, todo: Mapping[str, Any], gone: Mapping[str, int]) -> byte
         return line
     if record.get("type") == "drop" and record.get("sha256") in gone:
         return None
-    if record.get("uuid") in todo["overrides"]:
+    if record.get("uuid") in names["overrides"]:
         return None
-    if record.get("type") == "override" and record.get("uuid") in todo["reworded"]:
-        from_id, exports = todo["reworded"][record["uuid"]]
+    if record.get("type") == "override" and record.get("uuid") in names["reworded"]:
+        from_id, exports = names["reworded"][record["uuid"]]
         changed = {**record, "from_id": from_id, "exports": exports}
         return json.dumps(changed, ensure_ascii=False).encode()
     return line

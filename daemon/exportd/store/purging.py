@@ -52,7 +52,10 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """A purge that is committed, and of which files of a memory folder are left to go."""
+    """A purge that is committed, and is not finished in a memory folder.
+
+    ``names`` are those to be struck; None when that is done.
+    """
 
     purge_id: int
     uuid: UUID
@@ -62,7 +65,7 @@ class Todo:
     made_at: datetime
     counts: Mapping[str, int]
     memory_dir: str
-    todo: Mapping[str, Any]
+    names: Mapping[str, Any] | None
 
 
 def plan_purge(tx: Transaction, conversation_id: str) -> Plan:

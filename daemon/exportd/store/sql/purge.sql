@@ -222,8 +222,12 @@ FROM purged_contents c
 WHERE c.purge_id = %(purge_id)s
 ORDER BY c.sha256;
 
+-- forget_purged_names --
+UPDATE purge_folders SET todo = NULL
+WHERE purge_id = %(purge_id)s AND memory_dir = %(memory_dir)s;
+
 -- finish_purge --
-UPDATE purge_folders SET todo = NULL, finished_at = CURRENT_TIMESTAMP
+UPDATE purge_folders SET finished_at = CURRENT_TIMESTAMP
 WHERE purge_id = %(purge_id)s AND memory_dir = %(memory_dir)s;
 
 -- purged_contents --

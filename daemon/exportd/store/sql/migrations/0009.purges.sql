@@ -33,4 +33,5 @@ CREATE TABLE purge_folders (
 COMMENT ON TABLE purges IS 'Conversations that were purged; the rows stay';
 COMMENT ON COLUMN purges.digest IS 'SHA-256 of uuid, NUL and the id, hex: who knows the id can find it';
 COMMENT ON TABLE purged_contents IS 'The files that went, by SHA-256: a rebuild does not bring them back';
-COMMENT ON TABLE purge_folders IS 'Whose files are still to go: names and ids, until that is done';
+COMMENT ON TABLE purge_folders IS 'In which memory folders a purge is finished';
+COMMENT ON COLUMN purge_folders.todo IS 'Names to be struck from files; NULL when that is done';
