@@ -15,12 +15,12 @@ from exportd.commands import COMMANDS
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
-    "formats", "identity", "likeness", "models", "origin", "overview", "placement", "render",
-    "risk", "statistics", "suggestions", "taken",
+    "formats", "identity", "likeness", "models", "origin", "overview", "placement",
+    "purge_plan", "render", "risk", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
-    "spool", "statuslog", "store", "watcher",
+    "packing", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -107,11 +107,12 @@ def test_sql_stands_in_sql_files_alone() -> None:
 def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
-        "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
-        "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
-        "pipeline", "progress", "reindex", "relay", "relay_thread", "residence", "secret_files",
-        "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
-        "teller", "verify", "waits", "whereabouts", "workplace",
+        "file_bytes", "folders", "health", "housekeeping", "import_state", "ingest",
+        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
+        "notify", "once", "packed", "pipeline", "progress", "purge", "purge_report", "reindex",
+        "relay", "relay_thread", "residence", "rewriting", "secret_files", "service",
+        "sessions", "settings", "spool_relay", "state_report", "state_rollback", "teller",
+        "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

@@ -103,10 +103,11 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
-# Those of the relay need a channel, those of members a container, those of a purge a purge: see
-# test_alerting, test_every_format and test_purge.
+# Those of the relay need a channel, those of members a container, those of a purge a purge, and
+# nothing is packed on the way: see test_alerting, test_every_format, test_purge, test_packing.
 # test_every_format.
-ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members.", "purge."))]
+ELSEWHERE = ("relay.", "members.", "purge.", "pack.")
+ON_A_FILE_S_ROAD = [point for point in POINTS if not point.startswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -12,7 +12,6 @@ import math
 import os
 import re
 import shutil
-import stat
 import time
 import uuid
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from .folders import (
     write_file,
 )
 from .formats.text import printable
+from .packed import digest_of, is_packed, packed_name, size_of
 
 _REASON_SUFFIX = ".reason.txt"
 MARK = ".exportd-archive"
@@ -101,10 +101,10 @@ class Archive:
         try:
             for one in [*known, name, suffixed]:
                 place = self._folders.archive / one
-                if _holds(place, sha256):
+                if _holds(place, sha256) or _holds_packed(place, sha256):
                     _drop(path)
                     return one
-                if _move(path, place, sha256):
+                if not _has_packed(place) and _move(path, place, sha256):
                     return one
             # Both names hold other bytes: the second one was damaged since.
             one = with_suffix_before_extension(name, uuid.uuid4().hex)
@@ -122,7 +122,7 @@ class Archive:
         for folder in (self._folders.archive, self._folders.failed):
             for path in sorted(folder.glob("[!.]*")):
                 try:
-                    if _length(path) in lengths and (sha256 := _digest(path)) in sizes:
+                    if size_of(path) in lengths and (sha256 := digest_of(path)) in sizes:
                         found.append((path, sha256))
                 except OSError as error:
                     raise DiskTrouble(f"{path}: cannot be read ({error.strerror})") from error
@@ -131,15 +131,15 @@ class Archive:
     def erase(self, sizes: Mapping[str, int]) -> None:
         """Remove every file with one of these contents, and what lies beside it."""
         for path, _ in self.copies(sizes):
-            beside = [path]
             if path.parent == self._folders.failed:
-                beside += [_beside(path, end) for end in (_REASON_SUFFIX, SIDECAR)]
-            try:
-                for one in beside:
-                    one.unlink(missing_ok=True)
-                fsync_directory(path.parent)
-            except OSError as error:
-                raise DiskTrouble(f"{path}: cannot be removed ({error.strerror})") from error
+                self.remove_failed(path.name)
+            else:
+                _remove(path)
+
+    def remove_failed(self, name: str) -> None:
+        """Remove a dead letter, with its reason and its sidecar; it may be gone already."""
+        path = self._folders.failed / name
+        _remove(path, _beside(path, _REASON_SUFFIX), _beside(path, SIDECAR))
 
     def keep_rest(self, path: Path, name: str, sha256: str, now: datetime) -> str:
         """Set aside what is left of a file in which no conversation is any more."""
@@ -158,7 +158,8 @@ class Archive:
     def find(self, name: str, sha256: str) -> str | None:
         """Where a file of this name and content lies in the archive, if it does."""
         for place in (name, with_suffix_before_extension(name, sha256[:12])):
-            if _holds(self._folders.archive / place, sha256):
+            path = self._folders.archive / place
+            if _holds(path, sha256) or _holds_packed(path, sha256):
                 return place
         return None
 
@@ -255,26 +256,39 @@ def _with_end(name: str, end: str) -> str:
     return os.fsdecode(os.fsencode(name)[: 255 - len(end)]) + end
 
 
+def _remove(*paths: Path) -> None:
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        fsync_directory(paths[0].parent)
+    except OSError as error:
+        raise DiskTrouble(f"{paths[0]}: cannot be removed ({error.strerror})") from error
+
+
 def _beside(path: Path, end: str) -> Path:
     return path.with_name(_with_end(path.name, end))
-
-
-def _length(path: Path) -> int | None:
-    """How many bytes a regular file has; None for all else."""
-    status = path.lstat()
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _holds(path: Path, sha256: str) -> bool:
     """Whether a regular file with exactly these bytes lies at ``path``."""
     if path.is_symlink() or not path.is_file():
         return False
-    return _digest(path) == sha256
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def _holds_packed(path: Path, sha256: str) -> bool:
+    """Whether the packed file of a name has these bytes."""
+    return _has_packed(path) and digest_of(_packed(path)) == sha256
+
+
+def _has_packed(path: Path) -> bool:
+    """Whether the name is taken, for its bytes lie there packed."""
+    return packed_name(path.name) is not None and is_packed(_packed(path))
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(packed_name(path.name) or path.name)
 
 
 def _move(path: Path, place: Path, sha256: str | None) -> bool:

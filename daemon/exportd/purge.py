@@ -21,14 +21,14 @@ from typing import Any
 import structlog
 
 from .archive import Archive
-from .archived import is_plain
+from .archived import as_raw, is_plain
 from .containers import Bounds
 from .crash import reach
 from .errors import RefusedRequest
-from .file_bytes import FileBytes
 from .folders import Folders, fsync_directory
 from .formats.text import escape, printable, unescape
 from .manifest import Manifest, drop_record
+from .packed import packed_name
 from .purge_plan import Content, Plan, is_talk_left
 from .render.redaction import redacted
 from .residence import follow
@@ -152,7 +152,8 @@ def _place_of(parts: Parts, holder: Content) -> Path:
     names = [holder.archive_name, *holder.own_names]
     for known in (unescape(one) for one in names if one):
         if found := parts.archive.find(known, holder.sha256):
-            return parts.folders.archive / found
+            path = parts.folders.archive / found
+            return path if path.exists() else path.with_name(packed_name(found) or found)
     raise RefusedRequest(
         f"{name}, which also holds what is to stay, is not in {parts.folders.archive} as it "
         "was ingested; 'exportd verify' says more. Restore it from a backup first"
@@ -162,9 +163,8 @@ def _place_of(parts: Parts, holder: Content) -> Path:
 def _written_anew(parts: Parts, found: Plan, rewriting: Rewriting) -> Iterator[Rewritten]:
     for holder in found.rewritten:
         if holder.own_names:
-            path = _place_of(parts, holder)
-            raw = FileBytes(path, path.stat().st_size)
-            rewriting.write(raw, holder.name, holder.sha256)
+            with as_raw(_place_of(parts, holder), parts.folders.state) as raw:
+                rewriting.write(raw, holder.name, holder.sha256)
     for holder in found.rewritten:
         anew = rewriting.done.get(holder.sha256)
         if anew is None:

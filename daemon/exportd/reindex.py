@@ -20,8 +20,8 @@ from typing import Any
 
 from . import containers, formats, manifest, version
 from .anomalies import Thresholds
+from .archived import as_raw
 from .errors import DiskTrouble, PermanentError, RefusedRequest
-from .file_bytes import FileBytes
 from .fingerprint import places
 from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
@@ -31,6 +31,7 @@ from .limits import Limits, check_content, check_size, check_transcript
 from .manifest import Manifest
 from .members import Members
 from .models import Fate, Raw, Report, Transcript
+from .packed import digest_of, plain_name
 from .residence import recognise_again
 from .sessions import decisions, replay
 from .store import Attempt, Drop, Store, prepare_staging, purging, staging_url
@@ -128,8 +129,7 @@ def _contents(archive: Path) -> dict[str, Path]:
         if path.is_symlink() or not path.is_file():
             continue
         try:
-            with path.open("rb") as file:
-                found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+            found.setdefault(digest_of(path), path)
         except OSError as error:
             raise DiskTrouble(
                 f"{printable(escape(str(path)))}: cannot be read ({error.strerror}); a "
@@ -139,7 +139,7 @@ def _contents(archive: Path) -> dict[str, Path]:
 
 
 def _as_file(path: Path) -> Seen:
-    return Seen(escape(path.name), datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    return Seen(escape(plain_name(path)), datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
 def _seen(
@@ -200,7 +200,8 @@ def rebuild(
     problems = []
     for content in contents:
         try:
-            _take(staging, content, escape(str(folders.memory)), limits)
+            with as_raw(content.path, folders.state) as raw:
+                _take(staging, content, raw, escape(str(folders.memory)), limits)
         except PermanentError as error:
             name = printable(escape(content.path.name))
             problems.append(Problem(name, printable(str(error)), content.is_known))
@@ -229,8 +230,7 @@ def _signature(
     )
 
 
-def _take(staging: Store, content: Archived, memory_dir: str, limits: Limits) -> None:
-    raw = FileBytes(content.path, content.path.stat().st_size)
+def _take(staging: Store, content: Archived, raw: Raw, memory_dir: str, limits: Limits) -> None:
     for seen in content.seen:
         drop = Drop(
             uuid.uuid5(_NAMESPACE, f"{content.sha256}/{seen.name}"),
@@ -248,7 +248,7 @@ def _take(staging: Store, content: Archived, memory_dir: str, limits: Limits) ->
             staging.run(partial(recognise_again, drop=drop, attempt=attempt))
         else:
             _ingest(staging, drop, attempt, raw, limits)
-    staging.mark_archived(attempt.export_id, escape(content.path.name))
+    staging.mark_archived(attempt.export_id, escape(plain_name(content.path)))
 
 
 def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, limits: Limits) -> None:

@@ -4,5 +4,5 @@
 COMMANDS = (
     "run", "status", "ingest", "export", "sessions", "stats", "formats", "alerts", "verify",
     "reindex", "check-config", "doctor", "migrate", "db", "import-state",
-    "purge",
+    "archive", "purge",
 )  # fmt: skip

@@ -17,15 +17,9 @@ from .jsonl_parts import JsonlParts
 from .zipped import Zip
 
 __all__ = [
-    "CONTAINERS",
-    "Bounds",
-    "Container",
-    "JsonlParts",
-    "Member",
-    "Put",
-    "named",
+    "CONTAINERS", "Bounds", "Container", "Gzip", "JsonlParts", "Member", "Put", "Zip", "named",
     "recognise",
-]
+]  # fmt: skip
 
 CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts())
 

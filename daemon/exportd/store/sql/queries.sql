@@ -1116,3 +1116,32 @@ WHERE export_id = ANY(%(export_ids)s);
 -- forget_archived --
 UPDATE exports SET archive_name = NULL, archived_at = NULL
 WHERE export_id = %(export_id)s AND state <> 'ingested';
+
+-- Archive housekeeping.
+
+-- packable --
+-- Archived so long ago; what is packed already, as a zip is, would not get smaller.
+SELECT e.archive_name, e.sha256, e.size_bytes
+FROM exports e
+WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
+  AND e.archived_at < CURRENT_TIMESTAMP - %(age)s::interval
+  AND e.format <> ALL(%(but)s) AND e.size_bytes >= %(least)s
+ORDER BY e.export_id;
+
+-- old_dead_letters --
+SELECT l.dead_letter_id, l.failed_name
+FROM dead_letters l JOIN drops d USING (claim_id)
+WHERE d.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL
+  AND l.created_at < CURRENT_TIMESTAMP - %(age)s::interval
+ORDER BY l.dead_letter_id;
+
+-- forget_failed_file --
+UPDATE dead_letters SET failed_name = NULL WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- contents_called --
+-- By SHA-256, whole or its beginning, or by any name.
+SELECT e.sha256, e.name FROM exports e
+WHERE e.state = 'ingested'
+  AND (e.archive_name = %(name)s OR e.name = %(name)s
+       OR (%(name)s ~ '^[0-9a-f]{8,64}$' AND e.sha256 LIKE %(name)s || '%%'))
+ORDER BY e.export_id;
