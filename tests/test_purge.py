@@ -5,43 +5,32 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import shutil
-import signal
 import subprocess
-import threading
 import uuid
-import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import EXAMPLES, SAMPLES, Command, execute, rows
+from desk import at, drop, dumped, findings, killed_at
 from psycopg2.extensions import make_dsn
-from pydantic import SecretStr
 from schemas import conforming
 
-from exportd import containers, crash, purge, verify
-from exportd.checks.facts import Finding
+from exportd import containers, purge
 from exportd.containers import Bounds
 from exportd.crash import POINTS
 from exportd.errors import RefusedRequest
 from exportd.file_bytes import sha256
 from exportd.folders import Folders
 from exportd.lifecycle import held
-from exportd.models import Fate
-from exportd.once import run_once
 from exportd.purge_plan import Content, Inside, closure, decisions_about
 from exportd.render.redaction import STRUCK, redacted
 from exportd.rewriting import Rewriting
 from exportd.sessions import merge, split, write_down
-from exportd.settings import DatabaseSettings, Settings
-from exportd.store import Store
-from exportd.workplace import Workplace, workplace
 
 CLAUDE = "c1a0de00-0000-4000-8000-000000000001"
 CHATGPT = "6770aaaa-0000-8000-8000-000000000001"
@@ -59,45 +48,9 @@ def zipped(**members: bytes) -> bytes:
     return packed.getvalue()
 
 
-@contextmanager
-def at(exportd: Command) -> Iterator[Workplace]:
-    """What a command works with, in this process: a hundred of these are one of a command."""
-    url = SecretStr(exportd.environment["EXPORTD_DATABASE_URL"])
-    settings = Settings(
-        memory_dir=exportd.memory_dir, settle_time=0.05, database=DatabaseSettings(url=url)
-    )
-    with workplace(settings, threading.Event()) as place:
-        yield place
-        place.store.close()
-
-
-def drop(exportd: Command, **files: bytes) -> None:
-    for name, raw in files.items():
-        path = exportd.memory_dir / "exports" / name.replace("__", ".")
-        path.write_bytes(raw)
-        os.utime(path, (1_770_000_000,) * 2)
-    with at(exportd) as place:
-        code, reports, _ = run_once(place)
-    assert code == 0, reports
-    assert all(report.fate is not Fate.DEAD_LETTER for report in reports), reports
-
-
 def garden(exportd: Command) -> None:
     for path in EXAMPLES.glob("*GARDEN*"):
         shutil.copy2(path, exportd.memory_dir / "exports")
-
-
-def dumped(exportd: Command, *but: str) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    with at(exportd) as place:
-        place.store.dump(None, records.append)
-    return [record for record in records if record["conversation_id"] not in but]
-
-
-def findings(exportd: Command) -> list[Finding]:
-    url = exportd.environment["EXPORTD_DATABASE_URL"]
-    with closing(Store(url)) as store, closing(Store(url)) as live:
-        return verify.verify(store, live, Folders(exportd.memory_dir), alone=False).findings
 
 
 def reindexed(exportd: Command) -> None:
@@ -290,23 +243,10 @@ def test_killed_anywhere_a_purge_is_done_whole_or_not_at_all(
         url = make_dsn(database_url, dbname=copy)
         try:
             copied = Command(memory_dir, url)
-            killed_at(point, copied)
+            killed_at(point, purge, partial(purged, copied))
             assert_whole_or_not_at_all(copied, kept)
         finally:
             execute(database_url, f"DROP DATABASE {copy} WITH (FORCE)")
-
-
-def killed_at(point: str, exportd: Command) -> None:
-    """A purge in a process of its own, which dies by SIGKILL at the point."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the threads here none is used in the child
-        child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            purge.__dict__["reach"] = crash._killer(point)
-            purged(exportd)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
 def purged(exportd: Command) -> None:
