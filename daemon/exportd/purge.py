@@ -24,7 +24,7 @@ from .archive import Archive
 from .archived import as_raw, is_plain
 from .containers import Bounds
 from .crash import reach
-from .errors import RefusedRequest
+from .errors import RefusedRequest, TransientError
 from .folders import Folders, fsync_directory
 from .formats.text import escape, printable, unescape
 from .manifest import Manifest, drop_record
@@ -112,7 +112,13 @@ def purge(
         rewriting.clear()
     reach("purge.committed")
     log.info("purge.committed", uuid=str(its_uuid), **found.counts.as_dict())
-    finish(parts)
+    try:
+        finish(parts)
+    except TransientError as error:
+        raise TransientError(
+            "it is purged in the database; its files wait for the next start of exportd "
+            f"({error})"
+        ) from error
     return Purged(its_uuid, frozenset(changed), tuple(rewritten))
 
 
