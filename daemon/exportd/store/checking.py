@@ -75,6 +75,11 @@ def knows_content(rows: _Rows, sha256: str) -> bool:
     return bool(rows("checked_content", sha256=sha256))
 
 
+def was_purged(rows: _Rows, sha256: str) -> bool:
+    """Whether a content was removed by a purge."""
+    return bool(rows("is_purged", sha256=sha256)[0][0])
+
+
 def read_export(rows: _Rows, export_id: int) -> ExportRow | None:
     """One ingested export as it is now; None when it is gone."""
     return next(iter(_exports(rows, [(export_id,)])), None)

@@ -43,8 +43,9 @@ BEGIN
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
         deduplication_log, drops, export_segments, exports, message_renderings, messages,
-        overrides, segments, watermarks
+        overrides, purge_folders, segments, watermarks
     TO exportd_app;
+    GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
     -- A conversation that gave all its segments to another one, and what became the content.
     GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
@@ -52,7 +53,8 @@ BEGIN
         alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
         anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
-        messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
+        messages_message_id_seq, overrides_override_id_seq, purges_purge_id_seq,
+        segments_segment_id_seq
     TO exportd_app;
 END
 $$;
@@ -1339,3 +1341,35 @@ FROM arrived a
 LEFT JOIN counted c ON c.top = a.drop_id
 LEFT JOIN dead_letters dl USING (claim_id)
 ORDER BY a.drop_id;
+
+-- Archive housekeeping.
+
+-- packable --
+-- Archived so long ago; what is packed already, as a zip is, would not get smaller.
+SELECT e.archive_name, e.sha256, e.size_bytes
+FROM exports e
+WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
+  AND e.archived_at < CURRENT_TIMESTAMP - %(age)s::interval
+  AND e.format <> ALL(%(but)s) AND e.size_bytes >= %(least)s
+ORDER BY e.export_id;
+
+-- old_dead_letters --
+SELECT l.dead_letter_id, l.failed_name
+FROM dead_letters l
+WHERE l.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
+  AND l.created_at < CURRENT_TIMESTAMP - %(age)s::interval
+ORDER BY l.dead_letter_id;
+
+-- forget_failed_file --
+UPDATE dead_letters
+SET failed_name = NULL, settled_at = CURRENT_TIMESTAMP, settlement = 'forgotten',
+    settled_by = 'keep_failed_days'
+WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- contents_called --
+-- By SHA-256, whole or its beginning, or by any name.
+SELECT e.sha256, e.name FROM exports e
+WHERE e.state = 'ingested'
+  AND (e.archive_name = %(name)s OR e.name = %(name)s
+       OR (%(name)s ~ '^[0-9a-f]{8,64}$' AND e.sha256 LIKE %(name)s || '%%'))
+ORDER BY e.export_id;
