@@ -16,7 +16,7 @@ PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
     "formats", "identity", "likeness", "models", "origin", "overview", "placement", "render",
-    "risk", "statistics", "suggestions", "taken",
+    "risk", "search", "statistics", "suggestions", "taken",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
@@ -107,11 +107,11 @@ def test_sql_stands_in_sql_files_alone() -> None:
 def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
-        "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
-        "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
-        "pipeline", "progress", "reindex", "relay", "relay_thread", "residence", "secret_files",
+        "file_bytes", "folders", "health", "import_state", "indexer", "ingest", "late_sidecars",
+        "lifecycle", "limits", "log", "lookout", "lookup", "members", "metrics", "notify", "once",
+        "pipeline", "progress", "reindex", "relay", "residence", "secret_files",
         "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
-        "teller", "verify", "waits", "whereabouts", "workplace",
+        "teller", "turn_thread", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

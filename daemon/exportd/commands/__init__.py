@@ -2,6 +2,6 @@
 
 # In the order in which --help shows them.
 COMMANDS = (
-    "run", "status", "ingest", "export", "sessions", "stats", "formats", "alerts", "verify",
-    "reindex", "check-config", "doctor", "migrate", "db", "import-state",
+    "run", "status", "ingest", "search", "export", "sessions", "stats", "formats", "alerts",
+    "verify", "reindex", "check-config", "doctor", "migrate", "db", "import-state",
 )  # fmt: skip
