@@ -108,8 +108,8 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "cli", "commands", "conditions", "config", "crash", "digest",
         "file_bytes", "folders", "health", "import_state", "indexer", "ingest", "late_sidecars",
-        "lifecycle", "limits", "log", "lookout", "lookup", "members", "metrics", "notify", "once",
-        "pipeline", "progress", "reindex", "relay", "residence", "secret_files",
+        "lifecycle", "limits", "log", "lookout", "lookup", "members", "metrics", "notify",
+        "once", "pipeline", "progress", "reindex", "relay", "residence", "secret_files",
         "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
         "teller", "turn_thread", "verify", "waits", "whereabouts", "workplace",
     }  # fmt: skip

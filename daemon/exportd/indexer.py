@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,12 +43,12 @@ class Indexer:
         started = time.monotonic()
         try:
             done = self._store.run(index_some)
+            self.lag = self._store.run(lag) if done is None else done.remaining
         except TransientError as error:
             log.debug("indexer.deferred", reason=str(error))
             return _RETRY_S
         if done is None:
             return _RETRY_S
-        self.lag = done.remaining
         if self._is_busy():
             self._stopping.wait(_YIELD * (time.monotonic() - started))
         return 0 if done.remaining else IDLE_S
@@ -65,14 +66,21 @@ class Indexer:
         self._store.close()
 
 
-def catch_up(store: Store, within_s: float, stopping: threading.Event | None = None) -> None:
+def catch_up(
+    store: Store,
+    within_s: float = math.inf,
+    stopping: threading.Event | None = None,
+    show: Callable[[int], object] = lambda _remaining: None,
+) -> None:
     """Index what waits, without a daemon, as far as it is done in so long.
 
-    What is left stays in the queue, for a daemon or the next command.
+    ``show`` is told how many messages remain. What is left when the time is over, or the
+    database away, stays in the queue, for a daemon or the next command.
     """
     deadline = time.monotonic() + within_s
     try:
-        for _ in indexing(store):
+        for remaining in indexing(store):
+            show(remaining)
             if time.monotonic() > deadline or (stopping and stopping.is_set()):
                 return
     except TransientError as error:

@@ -9,9 +9,18 @@ import click
 from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
+from ..indexer import catch_up
 from ..lifecycle import database, held
 from ..settings import Settings
-from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
+from ..store import (
+    Store,
+    discard_staging,
+    migrate,
+    searching,
+    sole_staging,
+    staging_url,
+    swap,
+)
 from ..workplace import limits
 from .conversations import write_sessions
 from .terminal import bar
@@ -76,6 +85,9 @@ def command(settings: Settings, *, dry_run: bool) -> int:
             return 0
         store.run(swap)
         code = write_sessions(settings, folders, store, before | after)
+        with bar("Indexing for search") as show:
+            total = store.run(searching.lag)
+            catch_up(store, show=lambda remaining: show(total - remaining, total))
         store.close()
     click.echo("The database is rebuilt from the archive.")
     return code

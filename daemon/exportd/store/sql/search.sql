@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (
     WHERE message_id BETWEEN q.first_id AND q.last_id
     ORDER BY message_id LIMIT %(most)s
 ) AS m
-WHERE q.queue_id = ANY(%(queue_ids)s)
+WHERE q.queue_id = ANY(%(queue_ids)s::bigint[])
 ORDER BY q.queue_id, m.message_id;
 
 -- index_messages --
@@ -70,7 +70,7 @@ FROM (
                %(marks)s, %(blanks)s) AS words,
            octet_length(m.content) > %(most_bytes)s AS is_partial
     FROM messages m
-    WHERE m.message_id = ANY(%(message_ids)s)
+    WHERE m.message_id = ANY(%(message_ids)s::bigint[])
     OFFSET 0
 ) AS t
 ON CONFLICT (message_id) DO UPDATE
@@ -79,7 +79,7 @@ WHERE (message_search.vector, message_search.is_partial)
       IS DISTINCT FROM (excluded.vector, excluded.is_partial);
 
 -- forget_queued --
-DELETE FROM search_queue WHERE queue_id = ANY(%(queue_ids)s);
+DELETE FROM search_queue WHERE queue_id = ANY(%(queue_ids)s::bigint[]);
 
 -- shorten_queued --
 UPDATE search_queue
@@ -109,10 +109,11 @@ WITH found AS (
     FROM to_tsquery('simple', %(query)s) AS q (query), message_search s
     JOIN messages m USING (message_id)
     WHERE s.vector @@ q.query
-      AND (%(conversation_ids)s::text[] IS NULL OR m.conversation_id = ANY(%(conversation_ids)s))
-      AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s))
-      AND (%(kinds)s::text[] IS NULL OR m.kind = ANY(%(kinds)s))
-      AND (%(tools)s::text[] IS NULL OR lower(m.metadata ->> 'tool') = ANY(%(tools)s))
+      AND (%(conversation_ids)s::text[] IS NULL
+           OR m.conversation_id = ANY(%(conversation_ids)s::text[]))
+      AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s::text[]))
+      AND (%(kinds)s::text[] IS NULL OR m.kind = ANY(%(kinds)s::text[]))
+      AND (%(tools)s::text[] IS NULL OR lower(m.metadata ->> 'tool') = ANY(%(tools)s::text[]))
       AND (%(since)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) < %(until)s)
     ORDER BY rank DESC, said_at DESC, message_id DESC
@@ -129,10 +130,11 @@ WITH found AS (
            count(*) OVER () AS total
     FROM messages m
     WHERE m.content ILIKE %(pattern)s
-      AND (%(conversation_ids)s::text[] IS NULL OR m.conversation_id = ANY(%(conversation_ids)s))
-      AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s))
-      AND (%(kinds)s::text[] IS NULL OR m.kind = ANY(%(kinds)s))
-      AND (%(tools)s::text[] IS NULL OR lower(m.metadata ->> 'tool') = ANY(%(tools)s))
+      AND (%(conversation_ids)s::text[] IS NULL
+           OR m.conversation_id = ANY(%(conversation_ids)s::text[]))
+      AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s::text[]))
+      AND (%(kinds)s::text[] IS NULL OR m.kind = ANY(%(kinds)s::text[]))
+      AND (%(tools)s::text[] IS NULL OR lower(m.metadata ->> 'tool') = ANY(%(tools)s::text[]))
       AND (%(since)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) < %(until)s)
     ORDER BY said_at DESC, message_id DESC
