@@ -33,6 +33,7 @@ TALK = """> Why does the migration of daemon/exportd/store/staging.py fail?
 
 ⏺ The plans went stale: permission denied. Größe of ÜBERMUT is 3.14, see <div class="x">.
 """
+CHOSEN = ("-c", "a", "--role", "assistant", "--kind", "text", "--since", "2026-01-01")
 LATER = TALK + "\n> Then retry the stale plan with my_snake_case and v1.2.3\n"
 
 
@@ -181,7 +182,7 @@ def test_the_command_prints_places_snippets_and_json_and_exits_as_grep_does(
         done.stdout,
     )
     assert done.stderr == ""
-    facts = conforming("search", exportd("search", "plan", "--json", "-c", "a").stdout)
+    facts = conforming("search", exportd("search", "plan", "--json", *CHOSEN).stdout)
     (hit,) = facts["hits"]
     assert (facts["total"], hit["conversation_id"], hit["message_index"]) == (1, "a", 3)
     assert [hit["snippet"][a:b] for a, b in hit["highlights"]] == ["plans"]

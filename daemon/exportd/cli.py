@@ -45,9 +45,9 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
-    epilog="Exit codes: 0 done, 64 wrong usage, 65 damage, or something could not be stored, "
-    "70 a bug, 73 another daemon has the folder, 75 try again later, 77 the folder is another "
-    "user's, 78 wrong settings.",
+    epilog="Exit codes: 0 done, 1 nothing found, 64 wrong usage, 65 damage, or something could "
+    "not be stored, 70 a bug, 73 another daemon has the folder, 75 try again later, 77 the "
+    "folder is another user's, 78 wrong settings.",
 )
 @click.version_option(package_name="exportd", prog_name="exportd")
 @click.option(

@@ -37,8 +37,20 @@ _DAY_CHARS = len("2026-01-12")
 @click.option(
     "-c", "--conversation", "ids", multiple=True, metavar="ID", help="Only in this one."
 )
-@click.option("--role", "roles", multiple=True, type=click.Choice([*Role]), help="Who speaks.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice([*Kind]), help="What it is.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice([str(role) for role in Role]),
+    help="Who speaks.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([str(kind) for kind in Kind]),
+    help="What it is.",
+)
 @click.option("--tool", "tools", multiple=True, metavar="NAME", help="Its calls and results.")
 @click.option("--since", metavar="DATE", help="Not before this day or moment (UTC).")
 @click.option("--until", metavar="DATE", help="Not after this day; before this moment.")

@@ -44,7 +44,7 @@ def literal_pattern(text: str) -> re.Pattern[str]:
 
 def similar_words(texts: Iterable[str], words: Iterable[str], most: int) -> list[str]:
     """Words of texts that may have the same stem as one of ``words``."""
-    begins = tuple({word[:2].lower() for word in words})
+    begins = tuple({word[:1].lower() for word in words})
     found = dict.fromkeys(
         word.lower()
         for text in texts
