@@ -42,18 +42,22 @@ BEGIN
     GRANT SELECT, INSERT, UPDATE ON
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
-        deduplication_log, drops, export_segments, exports, message_renderings, messages,
-        overrides, purge_folders, segments, watermarks
+        deduplication_log, drops, export_segments, exports, message_renderings, message_search,
+        messages, overrides, purge_folders, search_queue, segments, watermarks
     TO exportd_app;
     GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
-    -- A conversation that gave all its segments to another one, and what became the content.
-    GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
+    -- A conversation that gave all its segments to another one, what became the content, and
+    -- what is made of the messages.
+    GRANT DELETE ON alert_channels, conversations, message_renderings, message_search,
+        search_queue
+    TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
     GRANT USAGE ON SEQUENCE
         alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
         anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
         messages_message_id_seq, overrides_override_id_seq, purges_purge_id_seq,
+        search_queue_queue_id_seq,
         segments_segment_id_seq
     TO exportd_app;
 END
@@ -879,7 +883,8 @@ DROP SCHEMA IF EXISTS exportd_reindex CASCADE;
 
 -- lock_stored --
 LOCK TABLE conversations, exports, drops, segments, messages, message_renderings, export_segments,
-           watermarks, deduplication_log, conversation_aliases, anomalies, overrides
+           watermarks, deduplication_log, conversation_aliases, anomalies, overrides,
+           message_search, search_queue
 IN ACCESS EXCLUSIVE MODE;
 
 -- staging_lock --
@@ -915,7 +920,8 @@ ON CONFLICT DO NOTHING;
 
 -- clear_stored --
 TRUNCATE conversations, segments, messages, message_renderings, export_segments, watermarks,
-         deduplication_log, conversation_aliases, anomalies, overrides;
+         deduplication_log, conversation_aliases, anomalies, overrides, message_search,
+         search_queue;
 
 -- take_exports --
 INSERT INTO exports (sha256, size_bytes, name, modified_at, state, attempts, format,
