@@ -14,10 +14,10 @@ from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alerts", "alignment", "anomalies", "arrivals", "checks", "containers", "dumped", "errors",
-    "exit_codes", "fingerprint", "formats", "identity", "likeness", "models", "origin",
-    "overview", "placement", "render", "risk", "standing", "statistics", "suggestions",
-    "taken", "tasks",
+    "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
+    "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
+    "likeness", "models", "origin", "overview", "placement", "render", "risk", "standing",
+    "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
@@ -107,14 +107,14 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "api", "checkpoint", "cli", "command_group", "commands",
-        "conditions", "config", "crash", "digest", "file_bytes", "folders", "handover",
-        "health", "import_state", "ingest", "late_sidecars", "lifecycle", "limits", "log",
-        "lookout", "members", "metrics", "notify", "once", "outcome", "outlet", "pipeline",
-        "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
-        "secret_files",
-        "service", "sessions", "settings", "spool_relay", "state_report", "state_rollback",
-        "storing", "teller", "verify", "waits", "whereabouts", "workplace",
+        "__init__", "__main__", "api", "checkpoint", "claude_code", "cli", "command_group",
+        "commands", "conditions", "config", "crash", "digest", "file_bytes", "folders",
+        "handover", "health", "hook", "import_state", "ingest", "late_sidecars", "lifecycle",
+        "limits", "log", "lookout", "members", "metrics", "notify", "once", "outcome",
+        "outlet", "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread",
+        "residence", "secret_files", "service", "sessions", "settings", "spool_relay",
+        "state_report", "state_rollback", "storing", "teller", "verify", "waits",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

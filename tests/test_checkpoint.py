@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from exportd.render.readme import with_reference
 from exportd.standing import Mark, file_name, last_mark
 from exportd.tasks import is_task_list, tasks_in
 
+SCRIPT = Path(__file__).parent.parent / "docs" / "how-to" / "samples" / "create_checkpoint.py"
 NOW = datetime(2025, 11, 17, 12, tzinfo=UTC)
 
 
@@ -171,6 +173,25 @@ def test_a_daemon_in_the_folder_is_waited_for(exportd: Command, project: Path) -
         found = take(exportd, "With a daemon")
         assert found["totals"]["new_messages"] == 34  # type: ignore[index]
         assert found["waiting"] == []
+
+
+def test_the_sample_script_shows_both_uses(exportd: Command, project: Path) -> None:
+    example = EXAMPLES / "2026-01-12-EXPORT-GARDEN-PLANNER.txt"
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "Sprint complete", "--export", example, "--commit"],
+        cwd=project, env=exportd.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "New messages: 13" in done.stdout
+    assert "Committed as" in done.stdout
+    notes = project / "notes.txt"
+    notes.write_text("nothing of ours")
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "x", "--export", notes],
+        cwd=project, env=exportd.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no conversation export" in done.stderr
 
 
 @pytest.mark.parametrize(

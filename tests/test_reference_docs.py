@@ -9,7 +9,7 @@ import os
 import threading
 
 import click
-from pages import DOCS, commands, fates, index, json_output, schema
+from pages import DOCS, commands, exit_codes, fates, index, json_output, schema
 from pages import metrics as metrics_docs
 from pages import settings as settings_docs
 
@@ -74,6 +74,10 @@ def test_every_schema_of_what_is_printed_as_json_is_told() -> None:
 
 def test_every_fate_and_error_is_told() -> None:
     _is_as("reference/fates.md", fates.fates_page())
+
+
+def test_every_exit_code_is_told() -> None:
+    _is_as("reference/exit-codes.md", exit_codes.exit_codes_page())
 
 
 def test_the_index_lists_every_page() -> None:

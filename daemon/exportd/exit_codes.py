@@ -52,7 +52,7 @@ EXIT_CODES = (
         78,
         "EX_CONFIG",
         "wrong settings, schema or folders",
-        "mend what the message names; exportd check-config lists all",
+        "mend what the message names; 'exportd check-config' names all that is wrong",
     ),
     ExitCode(130, "", "interrupted by Ctrl-C", "run the same command again"),
 )

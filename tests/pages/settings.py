@@ -55,7 +55,7 @@ def settings_page() -> str:
         "systemd credential. The first that is there counts: the variable, the variable "
         "with `_FILE` behind it, the credential, the settings.\n\n"
         "Besides, exportd reads `NO_COLOR` and `TERM` (no colours), `PAGER`, and "
-        "`EXPORTD_CRASH_AT` (for tests: where to die; `exportd doctor --crash-points`).\n",
+        "`EXPORTD_CRASH_AT` (for tests: where to die; `exportd doctor --crash-points`).",
         "\n## In no section\n",
         *parts,
     )

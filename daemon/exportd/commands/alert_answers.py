@@ -95,7 +95,7 @@ def resend(settings: Settings, *, alert_ids: tuple[int, ...], as_json: bool) -> 
     "--kind",
     type=click.Choice(list(RULES)),
     metavar="RULE",
-    help="Alerts of this rule, as docs/alerts.md lists them.",
+    help="Alerts of this rule, as docs/reference/alerts.md lists them.",
 )
 @click.option(
     "--conversation",
