@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, SAMPLES, Command, rows
+from conftest import EXAMPLES, SAMPLES, Command
 
 from exportd import SessionExportManager
 from exportd.errors import PermanentError, RefusedRequest, TransientError
@@ -114,8 +116,12 @@ def test_a_daemon_in_the_folder_takes_the_file_and_is_waited_for(
         hasty = SessionExportManager(exportd.memory_dir.parent, timeout_s=0.5)
         with pytest.raises(TransientError, match=r"handed to the daemon .* within 0.5 s"):
             hasty.import_export(EXAMPLES / "2026-01-14-EXPORT-GARDEN-PLANNER.txt")
-        daemon.send_signal(signal.SIGCONT)
-    assert rows(exportd.environment["EXPORTD_DATABASE_URL"], "SELECT count(*) FROM messages")
+        with ThreadPoolExecutor() as pool:
+            later = pool.submit(manager.import_export, SAMPLES / "aider.md")
+            time.sleep(0.3)
+            daemon.kill()  # then the work is ours
+            assert later.result()["new_messages"] > 0
+    assert list((exportd.memory_dir / "exports").iterdir()) != []  # what only waited, waits
 
 
 def test_the_package_is_cheap_until_the_api_is_asked_for() -> None:

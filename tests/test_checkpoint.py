@@ -12,6 +12,7 @@ import pytest
 from conftest import EXAMPLES, Command
 from schemas import conforming
 
+from exportd.project import write_new
 from exportd.render.inline import code, link, plain
 from exportd.render.readme import with_reference
 from exportd.standing import Mark, file_name, last_mark
@@ -214,7 +215,12 @@ def test_the_reference_stands_under_its_heading_and_once(before: bytes, after: b
     assert with_reference(after, b"- new") == after
 
 
-def test_names_titles_and_marks_are_safe() -> None:
+def test_names_titles_and_marks_are_safe(tmp_path: Path) -> None:
+    assert [write_new(tmp_path, "a.md", text).name for text in "xyz"] == [
+        "a.md", "a-2.md", "a-3.md",
+    ]  # fmt: skip
+    assert (tmp_path / "a.md").read_text() == "x"
+    assert len(list(tmp_path.iterdir())) == 3
     assert file_name("Sprint Complete", NOW) == "2025-11-17T12-00-00Z-Sprint-Complete.md"
     assert file_name("../../etc 🎉", NOW) == "2025-11-17T12-00-00Z-etc.md"
     assert file_name("🎉", NOW) == "2025-11-17T12-00-00Z-checkpoint.md"

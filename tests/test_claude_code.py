@@ -216,10 +216,11 @@ def test_integration_is_shown_asked_for_repeatable_and_reversible(exportd: Comma
     assert "Stop" in integrate(exportd, "--yes", "--every-answer").stdout
     hooks = json.loads(settings.read_text())["hooks"]
     assert set(hooks) == {*EVENTS, "Stop"}
-    ran = subprocess.run(  # as Claude Code runs it: by a shell
-        ["sh", "-c", hooks["Stop"][0]["hooks"][0]["command"]], input=b"{}", check=True
-    )
-    assert ran.returncode == 0
+    hostile = root / "hostile"
+    hostile.mkdir()
+    (hostile / "json.py").write_text("raise SystemExit(2)")
+    shell = ["sh", "-c", hooks["Stop"][0]["hooks"][0]["command"]]  # as Claude Code runs it
+    subprocess.run(shell, input=b"{}", cwd=hostile, check=True)
     assert (
         "transcript_path"
         in (exportd.memory_dir / ".exportd" / "claude-code-hook.log").read_text()

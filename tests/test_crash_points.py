@@ -103,9 +103,13 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
-# Those of the relay need a channel, those of members a container: see test_alerting and
-# test_every_format.
-ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(("relay.", "members."))]
+# Those of the relay need a channel, those of members a container, others dead letters, a
+# backup, a purge, or files to pack: see test_alerting, test_every_format, test_dead_letters,
+# test_backup, test_purge and test_packing.
+ELSEWHERE = (
+    "relay.", "members.", "settle.", "retry.", "backup.", "restore.", "purge.", "pack.",
+)  # fmt: skip
+ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -21,7 +21,9 @@ ALL = [
     "0005.silences",
     "0006.members",
     "0007.times",
+    "0009.purges",
     "0011.comments",
+    "0012.dead-letters",
 ]
 
 TABLES = {

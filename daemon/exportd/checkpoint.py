@@ -10,35 +10,28 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 from .errors import DiskTrouble, FolderInUse, TransientError
-from .folders import Folders, fsync_directory
-from .formats.text import escape, printable
+from .folders import Folders
+from .formats.text import escape
 from .lifecycle import database
 from .models import is_deferred
 from .once import run_once
 from .outcome import drained
+from .project import readme_of, refer, task_lists, write_new
 from .render.checkpoint import checkpoint, reference
-from .render.readme import with_reference
 from .repository import GitTrouble, Repository
 from .settings import Settings
 from .standing import Mark, Standing, Waiting, file_name, last_mark, with_sessions
 from .store import Store
-from .tasks import TaskList, is_task_list, tasks_in
 from .workplace import workplace
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _END_BYTES = 500  # in which the mark of a checkpoint stands
-# Where task lists are looked for: so deep, in so many folders, of at most this size.
-_DEPTH, _MOST_FOLDERS, _MOST_LISTS, _LIST_BYTES = 3, 5_000, 100, 1_000_000
-_NOT_OURS = {"node_modules", "vendor", "venv", "target", "dist", "build", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ def take_checkpoint(
     last = _last(folders)
     standing = Standing(title, taken_at, root.resolve().name, last.until if last else None)
     standing = _with_exports(standing, settings, folders, timeout_s, stopping)
-    standing = replace(standing, task_lists=tuple(_task_lists(root, folders)))
+    standing = replace(standing, task_lists=tuple(task_lists(root, folders.memory)))
     repository: Repository | None = None
     try:
         repository = Repository(root)
@@ -145,41 +138,6 @@ def _stored(standing: Standing, store: Store, folders: Folders) -> Standing:
     return with_sessions(replace(standing, stored=stored), facts)
 
 
-def _task_lists(root: Path, folders: Folders) -> Iterator[TaskList]:
-    """In the project's own folders, three levels deep; no link is followed."""
-    found = 0
-    memory = folders.memory.resolve()
-    for place, inner, names in islice(os.walk(root), _MOST_FOLDERS):
-        here = Path(place)
-        depth = len(here.relative_to(root).parts)
-        inner[:] = sorted(
-            name
-            for name in inner
-            if depth < _DEPTH
-            and not name.startswith(".")
-            and name not in _NOT_OURS
-            and (here / name).resolve() != memory
-        )
-        for name in sorted(filter(is_task_list, names)):
-            tasks = tasks_in(_text(here / name))
-            if tasks:
-                yield TaskList(escape(str((here / name).relative_to(root))), tasks)
-                found += 1
-        if found >= _MOST_LISTS:
-            return
-
-
-def _text(path: Path) -> str:
-    """Nothing of what is a link, no regular file, or too large."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            raw = file.read(_LIST_BYTES + 1)
-    except OSError:
-        return ""
-    return "" if len(raw) > _LIST_BYTES else raw.decode("utf-8", "replace")
-
-
 def _written(
     standing: Standing,
     folders: Folders,
@@ -187,13 +145,13 @@ def _written(
     repository: Repository | None,
     committing: Committing | None,
 ) -> Taken:
-    readme, trouble = _readme(root)
+    readme, trouble = readme_of(root)
     is_ours = _is_ours(repository, readme) if committing else False
     try:
         folders.checkpoints.mkdir(mode=0o700, exist_ok=True)
         sessions = os.path.relpath(folders.sessions, folders.checkpoints)
         text = "".join(checkpoint(standing, sessions))
-        file = _write_new(
+        file = write_new(
             folders.checkpoints, file_name(standing.title, standing.taken_at), text
         )
     except OSError as error:
@@ -202,7 +160,7 @@ def _written(
         ) from error
     if not trouble:
         target = os.path.relpath(file, readme.parent)
-        trouble = _refer(readme, reference(standing, target))
+        trouble = refer(readme, reference(standing, target))
     taken = Taken(standing, file, None if trouble else readme, trouble)
     if committing is None:
         return taken
@@ -211,82 +169,12 @@ def _written(
     return _committed(taken, folders, repository, committing, is_ours=is_ours)
 
 
-def _write_new(folder: Path, name: str, text: str) -> Path:
-    """Whole or not at all, and never over another; a second of the name gets a number."""
-    temporary = folder / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        number = 1
-        while True:
-            place = folder / (f"{name[:-3]}-{number}.md" if number > 1 else name)
-            try:
-                os.link(temporary, place)
-            except FileExistsError:
-                number += 1
-            else:
-                fsync_directory(folder)
-                return place
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _readme(root: Path) -> tuple[Path, str]:
-    """The file itself, behind links inside of the project, and why it is left alone."""
-    names = sorted(name for name in os.listdir(root) if name.lower() == "readme.md")  # noqa: PTH208
-    path = root / (names[0] if names else "README.md")
-    real = path.resolve()
-    if not real.is_relative_to(root.resolve()):
-        return path, f"{path.name} is a link that leads out of the project"
-    if os.path.lexists(path) and not real.is_file():
-        return path, f"{path.name} is no regular file"
-    return real, ""
-
-
 def _is_ours(repository: Repository | None, readme: Path) -> bool:
     """Whether the README has no change yet that is not committed: ours is the only one."""
     try:
         return repository is not None and not repository.changed(readme)
     except GitTrouble:
         return False
-
-
-def _refer(readme: Path, line: str) -> str:
-    """Add the line; returns what keeps it from being there, in words."""
-    try:
-        before = readme.read_bytes() if readme.exists() else b""
-        if b"\0" in before:
-            return f"{readme.name} is no UTF-8 text"
-        text = before or f"# {printable(readme.parent.name)}\n".encode()
-        after = with_reference(text, line.encode("utf-8", "replace"))
-        if after != before:
-            _replace(readme, after)
-    except OSError as error:
-        return f"{readme.name} cannot be written ({error.strerror})"
-    return ""
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    """Whole or not at all, with the mode and the owner that it had."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(raw)
-            if path.exists():
-                was = path.stat()
-                with suppress(OSError):
-                    os.fchown(file.fileno(), was.st_uid, was.st_gid)
-                os.fchmod(file.fileno(), was.st_mode & 0o7777)
-            else:
-                os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync_directory(path.parent)
 
 
 def _committed(

@@ -7,11 +7,9 @@ what goes when they go is what came with them.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from .claude_settings import OURS, checked, with_hooks, without_hooks
 from .errors import DiskTrouble, RefusedRequest
-from .folders import fsync_directory
+from .folders import replace_file
 from .formats.text import printable
 
 EVENTS = ("PreCompact", "SessionEnd")
@@ -139,7 +137,8 @@ def carry_out(changes: Sequence[Change]) -> None:
                         with suppress(OSError):  # others have something in there
                             place.rmdir()
             else:
-                _write(change.path, change.after)
+                change.path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(change.path, change.after.encode(), 0o600)
         except OSError as error:
             raise DiskTrouble(
                 f"{printable(str(change.path))}: cannot be written ({error.strerror})"
@@ -195,19 +194,3 @@ def _read(path: Path) -> str | None:
         raise RefusedRequest(
             f"{printable(str(path))}: cannot be read ({error.strerror})"
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o600
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(text.encode())
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync_directory(path.parent)

@@ -16,6 +16,7 @@ from .command_group import Commands
 from .config import load
 from .errors import (
     ConfigurationError,
+    DamagedBackup,
     DatabaseUnavailable,
     ExportdError,
     FolderInUse,
@@ -138,6 +139,7 @@ _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
     (NotPermitted, "not permitted", os.EX_NOPERM),
     (FolderInUse, "folder in use", os.EX_CANTCREAT),
     (RefusedRequest, "refused", os.EX_USAGE),
+    (DamagedBackup, "damaged", os.EX_DATAERR),
     (TransientError, "try again later", os.EX_TEMPFAIL),
     (ExportdError, "error", os.EX_SOFTWARE),
 )

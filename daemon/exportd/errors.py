@@ -58,6 +58,10 @@ class UnknownConversation(RefusedRequest):
     """No conversation, or more than one, has the name given."""
 
 
+class DamagedBackup(ExportdError):
+    """A backup is not what it was when it was made; exit code 65 (sysexits EX_DATAERR)."""
+
+
 class NotPermitted(ExportdError):
     """The user lacks rights on the memory folder; exit code 77 (sysexits EX_NOPERM)."""
 

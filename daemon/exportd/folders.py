@@ -68,6 +68,11 @@ class Folders:
         return self.state / "inflight"
 
     @property
+    def restoring(self) -> Path:
+        """Says which backup is being restored here, until that is done."""
+        return self.state / "restoring"
+
+    @property
     def spool(self) -> Path:
         return self.state / "spool"
 
@@ -205,6 +210,15 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name names something right inside a folder."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and not set(name) & {"/", "\0"} and name not in (".", "..")
+
+
 def is_no_folder(path: Path) -> bool:
     """Whether anything but a folder lies there; a name may be too long for that."""
     try:
@@ -264,6 +278,42 @@ def put(temporary: Path, path: Path, *, replace: bool) -> None:
         temporary.rename(path)
     else:
         temporary.unlink()
+
+
+def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
+    """Write a file of somebody else's whole or not at all; it keeps its mode and owner."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(raw)
+            if path.exists():
+                was = path.stat()
+                with suppress(OSError):
+                    os.fchown(file.fileno(), was.st_uid, was.st_gid)
+                new_mode = was.st_mode & 0o7777
+            os.fchmod(file.fileno(), new_mode)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_directory(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As ``write_file``, for what is no text of ours."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
 
 
 def fsync_directory(folder: Path) -> None:

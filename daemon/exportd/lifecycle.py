@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,7 +22,12 @@ from .embedded import embedded_server
 from .errors import ConfigurationError, DiskTrouble, FolderInUse
 from .folders import Folders, not_permitted
 from .log import reopen
+from .overview import Process
 from .settings import Settings
+
+_HOLDER = re.compile(
+    r"(?P<pid>\d{1,9}) on (?P<host>\S+) since (?P<since>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,11 @@ def database(
 
 
 @contextmanager
-def held(folders: Folders) -> Iterator[None]:
-    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it."""
+def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
+    """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it.
+
+    One that is restored by halves is for ``exportd restore`` alone.
+    """
     with _lock_file(folders) as lock:
         try:
             _lock(lock)
@@ -64,6 +73,11 @@ def held(folders: Folders) -> Iterator[None]:
             lock.truncate(0)
             lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
             lock.flush()
+        if folders.restoring.exists() and not restoring:
+            raise ConfigurationError(
+                f"{folders.memory}: an interrupted restore lies here; run 'exportd restore' "
+                "again, or remove the folder"
+            )
         yield
 
 
@@ -91,6 +105,15 @@ def holder(folders: Folders) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         pass  # none ever did
     return None
+
+
+def process(told: str | None) -> Process | None:
+    """The parts of what ``holder`` says; None where it says something else."""
+    found = _HOLDER.fullmatch(told or "")
+    if found is None:
+        return None
+    since = datetime.strptime(found["since"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    return Process(int(found["pid"]), found["host"], since)
 
 
 def _holder(lock: TextIO) -> str:

@@ -12,6 +12,7 @@ import structlog
 
 from .errors import DatabaseUnavailable, DiskTrouble, TransientError
 from .health import Answer, Health, told
+from .housekeeping import Housekeeping
 from .lookout import Lookout
 from .metrics import Metrics
 from .models import Report, is_deferred
@@ -51,6 +52,7 @@ class Service:
         )
         self._lookout = Lookout(place, self._watcher)
         self._conditions = self._lookout.conditions
+        self._housekeeping = Housekeeping(place)
         relay = place.relay()
         self._relay = RelayThread(relay, self._stopping)
         self._pinged_at = 0.0
@@ -137,6 +139,7 @@ class Service:
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
+                self._housekeeping.step(time.monotonic(), self._is_idle)
                 continue
             watcher.done(path)  # first, so that a new file of this name is seen meanwhile
             report = self._place.pipeline.ingest(path)
@@ -153,6 +156,10 @@ class Service:
                 watcher.rescan()
             if is_deferred(report):
                 self._waits.begin()
+
+    def _is_idle(self) -> bool:
+        self._progress.beat("worker")
+        return self._watcher.ready.empty() and not self._stopping.is_set()
 
     def _look_around(self) -> None:
         """What is wrong with the surroundings, told to the database while it answers."""

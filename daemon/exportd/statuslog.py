@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from .crash import reach
+from .errors import DiskTrouble
+from .folders import write_bytes
 
 
 class StatusLog:
@@ -34,6 +38,19 @@ class StatusLog:
                 raise
         reach("tell.logged")
 
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Change what was written, rotated logs included; for a purge alone."""
+        for path in (self._path, *self._path.parent.glob(f"{self._path.name}.[0-9]*")):
+            try:
+                before = path.read_text(encoding="utf-8", errors="surrogateescape")
+                after = change(before)
+                if after != before:
+                    write_bytes(path, after.encode("utf-8", "surrogateescape"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise DiskTrouble(f"{path}: cannot be written ({error.strerror})") from error
+
     def _size(self) -> int:
         try:
             return self._path.stat().st_size
@@ -56,3 +73,15 @@ def _private(path: Path) -> BinaryIO:
     """Open to append; a new file is for its owner only, for it names files and sessions."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     return os.fdopen(descriptor, "ab")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """All lines, the rotated ones first; what is no text stands escaped."""
+    rotated = {
+        int(end): found
+        for found in path.parent.glob(f"{path.name}.*")
+        if (end := found.name.removeprefix(f"{path.name}.")).isascii() and end.isdigit()
+    }
+    for place in (*(rotated[number] for number in sorted(rotated, reverse=True)), path):
+        with suppress(FileNotFoundError), place.open(errors="backslashreplace") as file:
+            yield from file

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -31,13 +32,16 @@ from .limits import MAX_FILE_BYTES, Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
+from .purge import Parts, finish
 from .relay import Relay
 from .sessions import write_down
 from .settings import Settings, hours, names
 from .spool import Spool
 from .statuslog import StatusLog
 from .store import Store
+from .store.purging import vacuum
 from .teller import Teller
+from .waiting import Patience
 from .watcher import scan
 from .watcher.settling import Settling
 
@@ -86,11 +90,9 @@ class Workplace:
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout
             ),
         )
-        status_log = StatusLog(
-            folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
-        )
-        self.teller = Teller(folders, self.store, status_log)
+        self.teller = Teller(folders, self.store, _status_log(settings, folders))
         self.spool = Spool(folders.spool)
+        self.patience = Patience(settings.settle_time, settings.empty_timeout)
         self.settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
 
     def prepare(self) -> None:
@@ -104,14 +106,25 @@ class Workplace:
         self.archive.check()
         self.archive.tidy()
         reach("start.tidied")
+        finish(self.purge_parts())
         for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
             if found := self.archive.find(unescape(name), sha256):
                 self.store.mark_archived(export_id, escape(found))
+        self.pipeline.dead_letters.take_up()
         write_down(self.store, self.manifest)
         reach("start.mended")
         if outdated := self.store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):
             log.warning("store.outdated", exports=outdated, run="exportd reindex")
         self.teller.take_up()
+
+    @property
+    def url(self) -> str:
+        """Of the database; it may hold a password."""
+        return self._database.url
+
+    def purge_parts(self) -> Parts:
+        """What a purge works with."""
+        return purge_parts(self.settings, self.folders, self.store, self._database.url)
 
     def relay(self, group_wait_s: float | None = None) -> Relay:
         """What tells people of alerts, with a connection of its own."""
@@ -157,19 +170,32 @@ class Workplace:
         unseen: dict[Path, str] = {}
         for path in scan(self.folders.exports, unseen):
             try:
-                size_bytes = path.lstat().st_size
+                status = path.lstat()
             except OSError:
                 continue  # gone meanwhile
-            if not size_bytes:
-                minutes = self.settings.empty_timeout / 60
-                reason = f"it is empty; it becomes a dead letter when {minutes:g} minutes old"
-            elif has_writer(path):
-                reason = "a program has it open for writing"
-            else:
-                reason = why
-            yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
+            reason = self.patience.reason(path, status) or why
+            yield Report(escape(path.name), Fate.DEFERRED, status.st_size, reason)
         for folder, reason in unseen.items():
             yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)
+
+
+def purge_parts(settings: Settings, folders: Folders, store: Store, url: str) -> Parts:
+    """What a purge works with, and what finishes one."""
+    return Parts(
+        folders,
+        store,
+        Archive(folders),
+        Manifest(folders.archive),
+        _status_log(settings, folders),
+        partial(vacuum, url, full=False),
+        alone=settings.database.url is None,
+    )
+
+
+def _status_log(settings: Settings, folders: Folders) -> StatusLog:
+    return StatusLog(
+        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
+    )
 
 
 def limits(settings: Settings) -> Limits:

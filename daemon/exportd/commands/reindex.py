@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import click
 
@@ -13,10 +14,12 @@ from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
+from ..purge import finish
 from ..render.wording import some
 from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
-from ..workplace import limits
+from ..store.purging import replay_purge
+from ..workplace import limits, purge_parts
 from .conversations import write_sessions
 from .terminal import bar, note
 
@@ -47,6 +50,7 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
     with held(folders), database(settings, folders) as found, sole_staging(found.url):
         migrate(found.url)
         store = Store(found.url)
+        finish(purge_parts(settings, folders, store, found.url))
         contents = reindex.inventory(folders, store)
         if contents and not (folders.archive / manifest.NAME).exists():
             note(
@@ -78,6 +82,9 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
             _print(rebuilt, as_json=as_json)
             return 0
         store.run(swap)
+        for record in manifest.Manifest(folders.archive).records():
+            if record["type"] == "purge":
+                store.run(partial(replay_purge, record=record))
         code = write_sessions(settings, folders, store, before | after)
         store.close()
     _print(replace(rebuilt, is_changed=True), as_json=as_json)

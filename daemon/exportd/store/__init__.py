@@ -26,8 +26,10 @@ from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .migrate import READ_ONLY, migrate, pending, rollback
+from .line import reachable
+from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
+from .purging import Rewritten, Todo
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
@@ -58,10 +60,12 @@ __all__ = [
     "Outbox",
     "Removed",
     "Residence",
+    "Rewritten",
     "SessionExport",
     "SharedSegment",
     "Shown",
     "Store",
+    "Todo",
     "Touched",
     "Transaction",
     "Untold",
@@ -69,6 +73,7 @@ __all__ = [
     "describe",
     "discard_staging",
     "fingerprint",
+    "known_migrations",
     "migrate",
     "pending",
     "prepare_staging",
@@ -88,9 +93,17 @@ _T = TypeVar("_T")
 
 def connection_variables(url: str) -> dict[str, str]:
     """The URL as libpq's environment variables: a password in arguments shows in ``ps``."""
-    names = {"dbname": "PGDATABASE"}
     with translated():
-        return {names.get(k, f"PG{k.upper()}"): str(v) for k, v in parse_dsn(url).items()}
+        given = parse_dsn(reachable(url))
+    return {_VARIABLES.get(k, f"PG{k.replace('_', '').upper()}"): str(given[k]) for k in given}
+
+
+# Those that are not called as their parameter (PostgreSQL's manual, "Environment Variables").
+_VARIABLES = {
+    "application_name": "PGAPPNAME",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "dbname": "PGDATABASE",
+}
 
 
 # A stale plan is made anew; more than this many times in a row is no coincidence.
@@ -194,10 +207,10 @@ class Store:
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
 
     def finish_container(
-        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate, lost: str = ""
     ) -> None:
         """A container whose members are done: an export without messages of its own."""
-        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate))
+        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate, lost))
 
     def outdated(self, versions: Mapping[str, int]) -> int:
         """How many exports were read by another version of their format's parser."""
@@ -227,10 +240,17 @@ class Store:
         return [SessionExport(*row) for row in rows]
 
     def forget_archived(
-        self, export_id: int, claim_id: UUID, name: str, failed_name: str, reason: str
+        self,
+        export_id: int,
+        claim_id: UUID,
+        name: str,
+        failed_name: str,
+        reason: str,
+        memory_dir: str,
     ) -> None:
         """A removed export's file lies among the dead letters now."""
-        self.run(lambda tx: forget_archived(tx, export_id, claim_id, name, failed_name, reason))
+        facts = (export_id, claim_id, name, failed_name, reason, memory_dir)
+        self.run(lambda tx: forget_archived(tx, *facts))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
         """A conversation, or None when there is none; its messages are read by and by."""

@@ -75,6 +75,11 @@ def knows_content(rows: _Rows, sha256: str) -> bool:
     return bool(rows("checked_content", sha256=sha256))
 
 
+def was_purged(rows: _Rows, sha256: str) -> bool:
+    """Whether a content was removed by a purge."""
+    return bool(rows("is_purged", sha256=sha256)[0][0])
+
+
 def read_export(rows: _Rows, export_id: int) -> ExportRow | None:
     """One ingested export as it is now; None when it is gone."""
     return next(iter(_exports(rows, [(export_id,)])), None)
@@ -119,13 +124,15 @@ def read_known_names(rows: _Rows, names: Sequence[str]) -> set[str]:
     return {name for (name,) in rows("checked_archive_names", names=list(names))}
 
 
-def read_told(rows: _Rows, memory_dir: str, conversation_ids: Sequence[str]) -> list[str]:
-    """Those conversations of which a memory folder should have a session file."""
+def read_told(
+    rows: _Rows, memory_dir: str | None, conversation_ids: Sequence[str]
+) -> list[str]:
+    """Those conversations of which a memory folder, or any, should have a session file."""
     found = rows("checked_told", memory_dir=memory_dir, conversation_ids=list(conversation_ids))
     return [conversation_id for (conversation_id,) in found]
 
 
-def read_dead_letters(rows: _Rows, memory_dir: str) -> list[tuple[str, str]]:
-    """Dead letters of a memory folder that were not ingested since: both their names."""
+def read_dead_letters(rows: _Rows, memory_dir: str | None) -> list[tuple[str, str]]:
+    """Dead letters of a folder, or of all, that were not ingested since: both their names."""
     found = rows("checked_dead_letters", memory_dir=memory_dir)
     return [(original_name, failed_name) for original_name, failed_name in found]

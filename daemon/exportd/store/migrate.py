@@ -59,6 +59,11 @@ def pending(url: str) -> list[str]:
         return [migration.id for migration in backend.to_apply(_migrations())]
 
 
+def known_migrations() -> list[str]:
+    """Ids of all migrations that this exportd has, in order."""
+    return [migration.id for migration in _migrations()]
+
+
 @contextmanager
 def _at_start() -> Iterator[None]:
     """A schema that is wrong now is wrong until somebody corrects it."""

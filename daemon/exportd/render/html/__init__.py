@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
-from ...dumped import Dumped, MessageRecord, Outline
+from ...dumped import Dumped
 from .assets import policy_and_style
 from .head import head, segment_head, title_of
 from .markup import Markup, element, opening
@@ -19,6 +19,10 @@ from .message import message, model_of, speaker_of
 from .outline import outline_of
 
 __all__ = ["page"]
+
+# Messages that a browser lays out together, when they come near: one by one, twenty thousand
+# of them take it seconds.
+_BATCH = 50
 
 
 def page(conversations: Iterable[Dumped]) -> Iterator[str]:
@@ -57,15 +61,21 @@ def _messages(dumped: Dumped) -> Iterator[str]:
     """In their segments; one that is in none, if there is such, at the end of the last."""
     segments = {segment["ordinal"]: segment for segment in dumped.conversation["segments"]}
     place: int | None = None
-    is_open = False
     speaker = model = ""
+    ends = ""  # of what is open
+    in_batch = 0
     for record in dumped.messages:
         if record["segment"] in segments and record["segment"] != place:
             place = record["segment"]
-            yield "\n</section>" if is_open else ""
-            yield "\n" + opening("section", aria_labelledby=f"s{place + 1}")
+            yield ends
+            yield opening("section", aria_labelledby=f"s{place + 1}")
             yield segment_head(segments[place], len(segments))
-            is_open, speaker = True, ""
+            yield opening("div", class_="batch")
+            ends, in_batch, speaker = "\n</div></section>\n", 0, ""
+        elif in_batch == _BATCH:
+            yield f"\n</div>{opening('div', class_='batch')}"
+            in_batch = 0
         yield f"\n{message(record, speaker=speaker, model=model)}"
-        speaker, model = speaker_of(record), model_of(record) or model
-    yield "\n</section>" if is_open else ""
+        in_batch += 1
+        speaker, model = speaker_of(record) or speaker, model_of(record) or model
+    yield ends

@@ -15,8 +15,8 @@ _LINE = 160  # characters
 
 # What tells most about a call, of the inputs that the tools of several clients have.
 _TELLING = (
-    "command", "cmd", "file_path", "filePath", "notebook_path", "path", "pattern", "query", "url",
-    "description", "prompt", "skill", "subject",
+    "command", "cmd", "file_path", "filePath", "notebook_path", "path", "pattern", "query",
+    "url", "description", "prompt", "skill", "subject",
 )  # fmt: skip
 _PATHS = ("file_path", "filePath", "notebook_path", "path")
 _SHELLS = {"bash", "shell", "exec_command", "run_shell_command", "local_shell"}

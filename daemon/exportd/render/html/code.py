@@ -16,54 +16,13 @@ from .visible import visible
 # A lexer may take more than linear time; the text may be made for that. So highlighting is
 # for what people read, and for the lexers of common languages.
 _MOST = 20_000
-_LANGUAGES = frozenset(
-    [
-        "bash",
-        "batch",
-        "c",
-        "cmake",
-        "cpp",
-        "csharp",
-        "css",
-        "dart",
-        "diff",
-        "docker",
-        "elixir",
-        "go",
-        "haskell",
-        "html",
-        "ini",
-        "java",
-        "javascript",
-        "json",
-        "jsx",
-        "kotlin",
-        "less",
-        "lua",
-        "make",
-        "markdown",
-        "nginx",
-        "nix",
-        "perl",
-        "php",
-        "powershell",
-        "protobuf",
-        "python",
-        "r",
-        "ruby",
-        "rust",
-        "scala",
-        "scss",
-        "sql",
-        "swift",
-        "toml",
-        "tsx",
-        "typescript",
-        "xml",
-        "yaml",
-        "zig",
-    ]
-)
+_LANGUAGES = {
+    "bash", "batch", "c", "cmake", "cpp", "csharp", "css", "dart", "diff", "docker", "elixir",
+    "go", "haskell", "html", "ini", "java", "javascript", "json", "jsx", "kotlin", "less",
+    "lua", "make", "nginx", "nix", "perl", "php", "powershell", "protobuf", "python", "r",
+    "ruby", "rust", "scala", "scss", "sql", "swift", "toml", "tsx", "typescript", "xml",
+    "yaml", "zig",
+}  # fmt: skip
 _CLASSES = (
     (Token.Comment, "cc"),
     (Token.Keyword, "ck"),
@@ -142,7 +101,8 @@ def _span(class_: str, text: str) -> Markup:
 
 @cache
 def _class(kind: _TokenType) -> str:
-    return next((name for family, name in _CLASSES if kind in family), "")
+    families = kind.split()
+    return next((name for family, name in _CLASSES if family in families), "")
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -12,12 +12,7 @@ from .message import moment
 
 _ROLES = ("user", "assistant", "tool", "system")
 _REASONS = 5
-_RISKS = {
-    "none": "Nothing seems to be missing",
-    "low": "Low risk that messages are missing",
-    "medium": "Something may be missing",
-    "high": "Something is missing",
-}
+_RISKS = ("none", "low", "medium", "high")
 
 
 def title_of(conversation: ConversationRecord) -> str:
@@ -37,7 +32,6 @@ def head(conversation: ConversationRecord, outline: Outline) -> Markup:
         _risk(conversation),
         _origin(conversation["segments"]),
         class_="head",
-        role="banner",
     )
 
 
@@ -88,10 +82,10 @@ def _span(first: datetime, last: datetime) -> Markup:
 def _risk(conversation: ConversationRecord) -> Markup:
     level, reasons = conversation["risk"]["level"], conversation["risk"]["reasons"]
     shown, rest = reasons[:_REASONS], reasons[_REASONS:]
-    words = f"Risk of data loss: {level}. {_RISKS.get(level, '')}"
+    words = f"Risk of data loss: {level}"
     return element(
         "div",
-        element("p", element("strong", f"{words}{':' if reasons else '.'}")),
+        element("p", element("strong", words)),
         element("ul", *(element("li", reason) for reason in shown)) if shown else None,
         element(
             "details",

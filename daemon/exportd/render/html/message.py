@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -23,6 +24,9 @@ _FOLDED = {
     "command": "Command",
     "attachment": "Attachment",
 }
+# How Claude Code writes down what the user called.
+_NAME = re.compile(r"<command-name>([^<]{1,200})</command-name>")
+_GIVEN = re.compile(r"<command-args>([^<]{1,2000})</command-args>")
 _TOKENS = {
     "input": "input",
     "cache_read": "read from cache",
@@ -41,8 +45,9 @@ def message(record: MessageRecord, *, speaker: str, model: str) -> Markup:
 
 
 def speaker_of(record: MessageRecord) -> str:
-    """Who has the word: the user, or the assistant with all its tools."""
-    return "User" if record["role"] == "user" and record["kind"] == "prompt" else "Assistant"
+    """Who has the word; empty for what a machine did."""
+    is_spoken = (record["role"], record["kind"]) in _SPOKEN
+    return record["role"].capitalize() if is_spoken else ""
 
 
 def model_of(record: MessageRecord) -> str:
@@ -62,7 +67,7 @@ def moment(when: datetime) -> Markup:
 
 
 def _spoken(record: MessageRecord, speaker: str, model: str) -> Markup:
-    who = speaker_of(record) if record["role"] in ("user", "assistant") else record["role"]
+    who = speaker_of(record)
     is_prompt = record["kind"] == "prompt"
     body = preformatted(record["content"]) if is_prompt else prose(record["content"])
     goes_on = who == speaker and not is_prompt
@@ -108,8 +113,11 @@ def _label(record: MessageRecord) -> tuple[str, str]:
     kind = record["kind"]
     if kind == "tool_call":
         return tool_of(record) or _FOLDED[kind], call_line(record)
+    if kind == "command" and (name := _NAME.search(record["content"])):
+        given = _GIVEN.search(record["content"])
+        return _FOLDED[kind], beginning(f"{name[1]} {given[1] if given else ''}", _LINE)
     lines = record["content"].count("\n") + 1
-    line = beginning(record["content"].lstrip(), _LINE)
+    line = beginning(record["content"].lstrip(), _LINE) or "(empty)"
     if kind == "tool_result" and lines > 1:
         line = f"{line} ({lines:,} lines)"
     if record["metadata"].get("is_error"):

@@ -40,4 +40,4 @@ def _groups(outline: Outline, segments: list[SegmentRecord]) -> Iterator[Markup]
 
 def _entry(index: int, said: str) -> Markup:
     line = beginning(said, _LINE) or "(nothing)"
-    return element("li", element("a", line, href=f"#m{index}", dir="auto"))
+    return element("li", element("a", element("span", line, dir="auto"), href=f"#m{index}"))

@@ -61,13 +61,37 @@
 
   // Whatever is shown or hidden: what the reader looks at stays where it is.
   function staying(change) {
-    const edge = document.querySelector(".bar").getBoundingClientRect().bottom;
-    const seen = all(".m").find((message) => message.getBoundingClientRect().bottom > edge + 1);
+    const seen = messageAt(0);
     const before = seen && seen.getBoundingClientRect().top;
     change();
-    let anchor = seen;
-    while (anchor && anchor.classList.contains("out")) anchor = anchor.nextElementSibling;
-    if (anchor && window.scrollY > 0) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+    if (!seen || !window.scrollY) return;
+    const place = (left) => {
+      const anchor = seen.classList.contains("out") ? nextShown(seen) : seen;
+      if (anchor) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+      if (left) requestAnimationFrame(() => place(left - 1));
+    };
+    place(2);
+  }
+
+  const numberOf = (message) => Number(message.id.slice(1));
+
+  function nextShown(message) {
+    const messages = all(".m");
+    return messages.slice(messages.indexOf(message)).find((other) => !other.classList.contains("out"));
+  }
+
+  // The message so far down the window, from its top (0) to its end (1). To ask each message
+  // where it is would lay out all of them.
+  function messageAt(part) {
+    const { bottom } = document.querySelector(".bar").getBoundingClientRect();
+    const main = id("main").getBoundingClientRect();
+    const x = main.left + main.width / 2;
+    const from = Math.max(bottom, 0) + 4;
+    for (let y = from + (window.innerHeight - from) * part; y < window.innerHeight; y += 12) {
+      const found = document.elementFromPoint(x, y)?.closest(".m");
+      if (found) return found;
+    }
+    return null;
   }
 
   function filter() {
@@ -78,6 +102,7 @@
       const out = only ? !found : talk && !found && message.classList.contains("aside");
       message.classList.toggle("out", out);
     }
+    for (const batch of all(".batch")) batch.classList.toggle("out", !batch.querySelector(".m:not(.out)"));
   }
 
   // -- search ------------------------------------------------------------------------
@@ -166,8 +191,8 @@
       settle();
       if (!hits.length) return;
       if (at < 0) {
-        const edge = document.querySelector(".bar").getBoundingClientRect().bottom;
-        const below = hits.findIndex(([element]) => shownOf(element).getBoundingClientRect().bottom > edge);
+        const top = messageAt(0);
+        const below = top ? hits.findIndex(([element]) => numberOf(element.closest(".m")) >= numberOf(top)) : 0;
         at = below < 0 ? 0 : step < 0 ? (below || hits.length) - 1 : below;
       } else at = (at + step + hits.length) % hits.length;
       show(hits[at]);
@@ -251,10 +276,8 @@
     for (let up = element; up; up = up.parentElement) {
       if (up.tagName === "DETAILS" && !element.closest("summary")?.parentElement.isSameNode(up)) up.open = true;
     }
-    element.closest(".m")?.classList.remove("out");
+    for (const hidden of [element.closest(".m"), element.closest(".batch")]) hidden?.classList.remove("out");
   }
-
-  const shownOf = (element) => element.closest("details:not([open])") || element;
 
   // Twice: what comes into view gets its true height only then.
   function bring(range, again = 2) {
@@ -297,18 +320,14 @@
     });
 
     const links = all("li a", nav);
-    const prompts = links.map((link) => id(link.hash.slice(1)));
+    const numbers = links.map((link) => Number(link.hash.slice(2)));
     let waiting = false;
     const follow = () => {
       waiting = false;
-      let low = 0; // prompts lie in their order: the last one above the middle
-      let high = prompts.length;
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (prompts[middle].getBoundingClientRect().top < window.innerHeight * 0.4) low = middle + 1;
-        else high = middle;
-      }
-      mark(links[low - 1]);
+      const message = messageAt(0.3);
+      if (!message) return;
+      const after = numbers.findIndex((number) => number > numberOf(message));
+      mark(links[(after < 0 ? links.length : after) - 1]);
     };
     let current = null;
     const mark = (link) => {
@@ -321,7 +340,6 @@
       const box = nav.getBoundingClientRect();
       if (top < box.top || bottom > box.bottom) nav.scrollTop += top - box.top - box.height / 2;
     };
-    if (!prompts.every(Boolean)) return;
     window.addEventListener("scroll", () => {
       if (!waiting) requestAnimationFrame(follow);
       waiting = true;
@@ -335,7 +353,7 @@
     const go = () => {
       const target = location.hash.length > 1 && id(decodeURIComponent(location.hash.slice(1)));
       if (!target) return;
-      target.classList.remove("out");
+      for (const hidden of [target, target.closest(".batch")]) hidden?.classList.remove("out");
       const details = target.querySelector(":scope > details");
       if (details) details.open = true;
       requestAnimationFrame(() => target.scrollIntoView());
@@ -357,14 +375,20 @@
 
   // In the reader's zone, a few at a time; their titles keep UTC.
   function showTimes() {
-    const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+    const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+    const short = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
     const times = all("time");
     const later = window.requestIdleCallback || ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 16));
     let next = 0;
+    let today = ""; // a date is said once, where it changes
     const work = (deadline) => {
       while (next < times.length && (deadline.timeRemaining() > 2 || next < 50)) {
         const time = times[next++];
-        time.textContent = format.format(new Date(time.dateTime));
+        const when = new Date(time.dateTime);
+        const isSaid = time.parentElement.classList.contains("meta");
+        const day = when.toDateString();
+        time.textContent = (isSaid && day === today ? short : full).format(when);
+        if (isSaid) today = day;
       }
       if (next < times.length) later(work);
     };

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -16,7 +15,11 @@ from .markup import Markup, element
 from .visible import inert, visible
 
 # Text of more than this is no prose, and takes the parser long.
-_MOST = 100_000
+_MOST = 50_000
+
+# Quotes and lists in one another. The parser's own limit is a little more, and multiplies
+# what brackets without end cost.
+_DEEPEST = 26
 
 _ALLOWED = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _REL = "noopener noreferrer nofollow"
@@ -28,7 +31,11 @@ def prose(text: str) -> Markup:
     text = visible(text)
     if len(text) > _MOST:
         return preformatted(text)
-    return element("div", Markup(inert(_MARKDOWN.render(text))), class_="prose", dir="auto")
+    tokens = _MARKDOWN.parse(text)
+    if any(token.level >= _DEEPEST for token in tokens):
+        return preformatted(text)  # the parser leaves out what lies deeper
+    rendered = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return element("div", Markup(inert(rendered)), class_="prose", dir="auto")
 
 
 class _Markdown(MarkdownIt):
@@ -39,12 +46,11 @@ class _Markdown(MarkdownIt):
 def _fence(
     _renderer: RendererHTML, tokens: Sequence[Token], at: int, _o: OptionsDict, _e: EnvType
 ) -> str:
-    words = tokens[at].info.split(maxsplit=1)
-    language = words[0].strip("{}.").partition(":")[0] if words else ""
-    code = tokens[at].content
-    return element(
-        "pre", element("code", highlighted(code, language)), class_="code", dir="ltr"
-    )
+    said = tokens[at].info.strip()
+    language = said.partition(" ")[0].strip("{}.").partition(":")[0]
+    code = element("code", highlighted(tokens[at].content, language))
+    label = element("div", said, class_="info") if said else None
+    return element("div", label, element("pre", code, dir="ltr"), class_="code")
 
 
 def _image(
@@ -59,6 +65,7 @@ def _image(
         rel=_REL,
         target="_blank",
         class_="picture",
+        title=str(token.attrs["title"]) if "title" in token.attrs else None,
     )
 
 
@@ -75,23 +82,29 @@ def _heading(
 ) -> str:
     token = tokens[at]
     level = int(token.tag[1])
-    tag = f"h{min(level + _UNDER, 6)}"
-    if token.nesting < 0:
-        return f"</{tag}>\n"
-    return str(element(tag, class_=f"h{level}")).removesuffix(f"</{tag}>")
+    token.tag = f"h{min(level + _UNDER, 6)}"
+    if token.nesting > 0:
+        token.attrSet("class", f"h{level}")
+    return renderer.renderToken(tokens, at, options, env)
 
 
-def _table_open(*_: Any) -> str:
-    return '<div class="wide"><table>\n'
+def _wide(
+    _renderer: RendererHTML, _tokens: Sequence[Token], _at: int, _o: OptionsDict, _e: EnvType
+) -> str:
+    """A table may be wider than a screen; the arrow keys move it where it has the focus."""
+    return '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>\n'
 
 
-def _table_close(*_: Any) -> str:
+def _wide_end(
+    _renderer: RendererHTML, _tokens: Sequence[Token], _at: int, _o: OptionsDict, _e: EnvType
+) -> str:
     return "</table></div>\n"
 
 
 def _made() -> _Markdown:
-    made = _Markdown("commonmark", {"html": False, "maxNesting": 20})
+    made = _Markdown("commonmark", {"html": False, "maxNesting": _DEEPEST + 4})
     made.enable(["table", "strikethrough"])
+    made.disable("reference")  # it takes lines out of the text
     for rule, function in {
         "fence": _fence,
         "code_block": _fence,
@@ -99,8 +112,8 @@ def _made() -> _Markdown:
         "link_open": _link_open,
         "heading_open": _heading,
         "heading_close": _heading,
-        "table_open": _table_open,
-        "table_close": _table_close,
+        "table_open": _wide,
+        "table_close": _wide_end,
     }.items():
         made.add_render_rule(rule, function)
     return made

@@ -43,8 +43,9 @@ BEGIN
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
         deduplication_log, drops, export_segments, exports, message_renderings, messages,
-        overrides, segments, watermarks
+        overrides, purge_folders, segments, watermarks
     TO exportd_app;
+    GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
     -- A conversation that gave all its segments to another one, and what became the content.
     GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
@@ -52,7 +53,8 @@ BEGIN
         alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
         anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
-        messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
+        messages_message_id_seq, overrides_override_id_seq, purges_purge_id_seq,
+        segments_segment_id_seq
     TO exportd_app;
 END
 $$;
@@ -495,10 +497,117 @@ UPDATE exports SET state = 'dead_letter', attempts = 0
 WHERE export_id = %(export_id)s AND state <> 'ingested';
 
 -- add_dead_letter --
-INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class)
+INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class,
+                          memory_dir)
 VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
-        %(error_class)s)
+        %(error_class)s, %(memory_dir)s)
 ON CONFLICT (claim_id) DO NOTHING;
+
+-- replace_dead_letters --
+-- A name in exports-failed/ is free again: what had it was put back or deleted.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = 'replaced'
+WHERE memory_dir = %(memory_dir)s AND failed_name = %(failed_name)s AND settled_at IS NULL
+  AND claim_id <> %(claim_id)s
+RETURNING dead_letter_id;
+
+-- settle_dead_letters --
+-- In the order of the ids, with the claims of those that were open.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = %(settlement)s, settled_by = %(settled_by)s
+WHERE dead_letter_id = ANY(%(dead_letter_ids)s) AND settled_at IS NULL
+RETURNING claim_id;
+
+-- ingested_dead_letters --
+-- Their very bytes are stored now, or a file that came under their name later is: by_content.
+-- Of one name and export, with what lies in it; or of all.
+WITH RECURSIVE inside AS (
+    SELECT %(export_id)s::bigint AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.error_class <> 'Fault'
+  AND (%(name)s::text IS NULL OR l.export_id IN (SELECT export_id FROM inside)
+       OR l.failed_name = %(name)s OR l.original_name = %(name)s)
+  AND (e.state = 'ingested'
+       OR EXISTS (SELECT FROM drops d
+                  WHERE regexp_replace(d.original_name, '\s', '', 'g')
+                        IN (regexp_replace(l.failed_name, '\s', '', 'g'),
+                            regexp_replace(l.original_name, '\s', '', 'g'))
+                    AND d.original_name IN (l.failed_name, l.original_name)
+                    AND d.memory_dir = l.memory_dir AND d.parent_export_id IS NULL
+                    AND d.outcome IN ('ingested', 'unchanged', 'duplicate_file')
+                    AND d.created_at > l.created_at))
+ORDER BY l.dead_letter_id;
+
+-- settled_files --
+-- Of names in exports-failed/, those whose last dead letter was ingested after all.
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content, l.settlement
+FROM (SELECT DISTINCT ON (failed_name) *
+      FROM dead_letters
+      WHERE memory_dir = %(memory_dir)s AND failed_name = ANY(%(failed_names)s)
+      ORDER BY failed_name, dead_letter_id DESC) AS l
+LEFT JOIN exports e USING (export_id)
+WHERE l.settlement IS NOT NULL;
+
+-- has_dead_letters --
+SELECT EXISTS (SELECT FROM dead_letters
+               WHERE memory_dir = %(memory_dir)s AND settled_at IS NULL
+                 AND error_class <> 'Fault');
+
+-- dead_letters --
+-- The newest last. What lies in a container has no name in exports-failed/.
+SELECT l.dead_letter_id, l.export_id, coalesce(l.failed_name, l.original_name), l.original_name,
+       CASE WHEN l.error_class = 'Fault' THEN 'record'
+            WHEN l.failed_name IS NULL THEN 'member' ELSE 'file' END,
+       CASE WHEN l.error_class = 'Fault' THEN e.name ELSE h.name END,
+       l.created_at, l.reason, l.error_class,
+       CASE WHEN l.error_class <> 'Fault' THEN e.size_bytes END,
+       CASE WHEN l.error_class <> 'Fault' THEN e.sha256 END,
+       l.settlement, l.settled_at, l.settled_by
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+LEFT JOIN drops d USING (claim_id)
+LEFT JOIN exports h ON h.export_id = d.parent_export_id
+WHERE l.memory_dir = %(memory_dir)s
+ORDER BY l.dead_letter_id;
+
+-- dead_letters_inside --
+-- Of a container that is set aside, what lies in it was set aside, too.
+WITH RECURSIVE inside AS (
+    SELECT unnest(%(export_ids)s::bigint[]) AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id
+FROM inside
+JOIN dead_letters l USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
+  AND l.error_class <> 'Fault';
+
+-- settled_alerts --
+-- Alerts about files of which nothing is set aside any more.
+UPDATE alerts a
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
+    untold = coalesce(a.untold, 'resolved')
+WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memory_dir)s
+  AND a.export_id IS NOT NULL
+  AND NOT EXISTS (
+      WITH RECURSIVE inside AS (
+          SELECT a.export_id
+          UNION
+          SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+          WHERE d.export_id IS NOT NULL)
+      SELECT FROM inside JOIN dead_letters l USING (export_id)
+      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
+        AND l.memory_dir = %(memory_dir)s);
 
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
@@ -670,6 +779,51 @@ LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.co
 WHERE m.conversation_id = %(conversation_id)s AND m.message_index > %(after)s
 ORDER BY m.message_index
 LIMIT %(most)s;
+
+-- listed_sessions --
+-- Of each conversation what a list shows; the newest export is the one of the latest date.
+SELECT c.conversation_id, coalesce(c.metadata ->> 'title', ''), c.total_messages, s.segments,
+       m.first_at, m.last_at, s.formats, coalesce(x.projects, '{}'), x.exported_at, x.last_export
+FROM conversations c
+LEFT JOIN LATERAL (
+    SELECT count(*) AS segments, array_agg(DISTINCT format::text ORDER BY format::text) AS formats
+    FROM segments WHERE conversation_id = c.conversation_id) AS s ON TRUE
+LEFT JOIN (
+    SELECT conversation_id, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM messages WHERE occurred_at IS NOT NULL
+    GROUP BY conversation_id) AS m USING (conversation_id)
+LEFT JOIN LATERAL (
+    SELECT max(e.modified_at) AS exported_at,
+           (array_agg(e.name ORDER BY e.modified_at DESC, e.export_id DESC))[1] AS last_export,
+           array_agg(DISTINCT e.metadata -> 'header' ->> 'cwd')
+               FILTER (WHERE e.metadata -> 'header' ->> 'cwd' <> '') AS projects
+    FROM segments g
+    JOIN export_segments es USING (segment_id)
+    JOIN exports e USING (export_id)
+    WHERE g.conversation_id = c.conversation_id) AS x ON TRUE
+ORDER BY c.conversation_id COLLATE "C";
+
+-- conversation_names --
+SELECT conversation_id FROM conversations UNION SELECT alias FROM conversation_aliases ORDER BY 1;
+
+-- shown_messages --
+-- A page of messages of some roles and kinds, or of all where NULL is given.
+SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = %(conversation_id)s
+  AND message_index BETWEEN %(first)s AND %(last)s
+  AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+ORDER BY message_index;
+
+-- last_message --
+-- Where the last so many messages of some roles and kinds begin.
+SELECT min(message_index)
+FROM (SELECT message_index FROM messages
+      WHERE conversation_id = %(conversation_id)s
+        AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+        AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+      ORDER BY message_index DESC LIMIT %(count)s) AS found;
 
 -- conversation_named --
 -- By its id, else by another name it was seen under.
@@ -1047,11 +1201,13 @@ SELECT archive_name FROM exports WHERE archive_name = ANY(%(names)s);
 
 -- checked_told --
 -- Told in full: the daemon writes the session file of what is not told yet.
+-- memory_dir NULL: those of all folders.
 SELECT DISTINCT s.conversation_id
 FROM segments s
 JOIN export_segments es USING (segment_id)
 JOIN drops d USING (export_id)
-WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.memory_dir = %(memory_dir)s
+WHERE s.conversation_id = ANY(%(conversation_ids)s)
+  AND (%(memory_dir)s::text IS NULL OR d.memory_dir = %(memory_dir)s)
 EXCEPT
 SELECT s.conversation_id
 FROM segments s
@@ -1061,11 +1217,12 @@ WHERE s.conversation_id = ANY(%(conversation_ids)s) AND d.told_at IS NULL
 ORDER BY conversation_id;
 
 -- checked_dead_letters --
+-- memory_dir NULL: those of all folders.
 SELECT l.original_name, l.failed_name
 FROM dead_letters l
-JOIN drops d USING (claim_id)
 LEFT JOIN exports e ON e.export_id = l.export_id
-WHERE d.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL
+WHERE (%(memory_dir)s::text IS NULL OR l.memory_dir = %(memory_dir)s)
+  AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
   AND e.state IS DISTINCT FROM 'ingested'
 ORDER BY l.dead_letter_id;
 
@@ -1184,3 +1341,35 @@ FROM arrived a
 LEFT JOIN counted c ON c.top = a.drop_id
 LEFT JOIN dead_letters dl USING (claim_id)
 ORDER BY a.drop_id;
+
+-- Archive housekeeping.
+
+-- packable --
+-- Archived so long ago; what is packed already, as a zip is, would not get smaller.
+SELECT e.archive_name, e.sha256, e.size_bytes
+FROM exports e
+WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
+  AND e.archived_at < CURRENT_TIMESTAMP - %(age)s::interval
+  AND e.format <> ALL(%(but)s) AND e.size_bytes >= %(least)s
+ORDER BY e.export_id;
+
+-- old_dead_letters --
+SELECT l.dead_letter_id, l.failed_name
+FROM dead_letters l
+WHERE l.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
+  AND l.created_at < CURRENT_TIMESTAMP - %(age)s::interval
+ORDER BY l.dead_letter_id;
+
+-- forget_failed_file --
+UPDATE dead_letters
+SET failed_name = NULL, settled_at = CURRENT_TIMESTAMP, settlement = 'forgotten',
+    settled_by = 'keep_failed_days'
+WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- contents_called --
+-- By SHA-256, whole or its beginning, or by any name.
+SELECT e.sha256, e.name FROM exports e
+WHERE e.state = 'ingested'
+  AND (e.archive_name = %(name)s OR e.name = %(name)s
+       OR (%(name)s ~ '^[0-9a-f]{8,64}$' AND e.sha256 LIKE %(name)s || '%%'))
+ORDER BY e.export_id;
