@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import Command, execute, rows
+from conftest import Command, execute, rows, wait_until
 from psycopg2.extensions import make_dsn
 
 from exportd.errors import ConfigurationError, DatabaseUnavailable
@@ -130,6 +130,21 @@ def test_four_daemons_that_start_together_migrate_once(empty_database_url: str) 
     for thread in threads:
         thread.join(60)
     assert sorted(applied) == [[], [], [], ALL]
+
+
+def test_a_daemon_that_is_there_before_its_database_sets_it_up(
+    memory_dir: Path, server_url: str
+) -> None:
+    """Compose, a reboot: nobody promises which of two comes first."""
+    name = f"exportd_{uuid.uuid4().hex[:12]}"
+    url = make_dsn(server_url, dbname=name)
+    with Command(memory_dir, url).running():
+        log = next(memory_dir.parent.glob("daemon-*.log"))
+        wait_until(lambda: "does not exist" in log.read_text())
+        execute(server_url, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+        wait_until(lambda: "service.ready" in log.read_text())
+    assert pending(url) == []
+    execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_lock_of_a_killed_migration_is_broken(empty_database_url: str) -> None:
