@@ -576,8 +576,9 @@ WITH RECURSIVE inside AS (
     WHERE d.export_id IS NOT NULL
 )
 SELECT l.dead_letter_id
-FROM inside
-JOIN dead_letters l USING (export_id)
+FROM inside i
+JOIN drops d ON d.parent_export_id = i.export_id
+JOIN dead_letters l USING (claim_id)
 WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
   AND l.error_class <> 'Fault';
 
@@ -594,8 +595,11 @@ WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memo
           UNION
           SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
           WHERE d.export_id IS NOT NULL)
-      SELECT FROM inside JOIN dead_letters l USING (export_id)
-      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
+      SELECT FROM dead_letters l
+      WHERE (l.export_id = a.export_id
+             OR l.claim_id IN (SELECT d.claim_id FROM inside i
+                               JOIN drops d ON d.parent_export_id = i.export_id))
+        AND l.settled_at IS NULL AND l.error_class <> 'Fault'
         AND l.memory_dir = %(memory_dir)s);
 
 -- dead_letter_reason --
