@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -299,3 +300,22 @@ def test_a_copy_that_cannot_be_removed_keeps_nothing_from_starting(
     goes.touch()
     archive.tidy()
     assert (stays.exists(), goes.exists()) == (True, False)
+
+
+def test_empty_folders_of_an_earlier_ingest_go_at_the_next_start(
+    folders: Folders, archive: Archive
+) -> None:
+    """Those in which a file waits stay, and what others made, and what is new."""
+    old = time.time() - 2 * 86_400
+    for name in ("ingest-0a1b2c3d/2", "ingest-11111111", "ingest-notes", "ingest-22222222"):
+        (folders.exports / name).mkdir(parents=True)
+    (folders.exports / "ingest-11111111" / "a.txt").touch()
+    for path in sorted(folders.exports.glob("ingest-[!2]*/**/"), reverse=True):
+        os.utime(path, (old, old))
+    archive.tidy()
+    archive.tidy()  # what was emptied just now is no older than that
+    left = {path.name for path in folders.exports.iterdir()}
+    assert left == {"ingest-0a1b2c3d", "ingest-11111111", "ingest-notes", "ingest-22222222"}
+    os.utime(folders.exports / "ingest-0a1b2c3d", (old, old))
+    archive.tidy()
+    assert not (folders.exports / "ingest-0a1b2c3d").exists()

@@ -55,7 +55,8 @@ def test_a_sidecar_that_comes_after_its_file_moves_it(road: Road) -> None:
     sidecar.write_text("garden")
     report = road.pipeline.ingest(sidecar)
     assert report is not None
-    assert (report.fate, report.conversation_id) == (Fate.UNCHANGED, "garden")
+    assert (report.fate, report.conversation_id) == (Fate.INGESTED, "garden")
+    assert (report.size_bytes, report.total) == (6, 0)
     assert set(report.also_changed) == {"a", "garden"}
     assert homes(road) == {"garden": 13}
     assert not sidecar.exists()
@@ -96,6 +97,15 @@ def test_a_sidecar_waits_for_its_file_and_is_a_dead_letter_when_none_comes(
     assert waiting.fate is Fate.DEAD_LETTER
     assert "drop both together" in waiting.reason
     assert (road.folders.failed / "EXPORT-A.txt.session").read_text() == "garden"
+
+
+def test_a_sidecar_that_says_nothing_clear_does_not_wait_for_its_file(road: Road) -> None:
+    sidecar = road.folders.exports / "EXPORT-A.txt.session"
+    sidecar.write_text("a\nb\n")
+    report = road.pipeline.ingest(sidecar)
+    assert report is not None
+    assert report.fate is Fate.DEAD_LETTER
+    assert "one line of text" in report.reason
 
 
 @pytest.mark.parametrize("session", [b"", b"a\nb\n", b"\xff\xfe", b"x" * 5000, b"a\x00b"])
@@ -157,7 +167,7 @@ def test_ingest_copies_files_and_assigns_them(exportd: Command, tmp_path: Path) 
     file.write_text(FIRST)
     done = exportd("ingest", str(file), "--session-id", "garden")
     assert done.returncode == 0, done.stderr
-    assert "Session: garden" in done.stdout
+    assert "ingested   13        13  garden   notes.txt" in done.stdout
     assert file.exists()
     assert (exportd.memory_dir / "exports-archive" / "notes.txt").read_text() == FIRST
     again = exportd("ingest", str(tmp_path / "nothing.txt"))
@@ -245,7 +255,7 @@ def test_ingest_takes_files_of_one_name_from_several_folders(
     for fate in ("ingested", "duplicate_file"):
         done = exportd("ingest", str(tmp_path / "from"))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count(f"✓ {fate}: same.txt") == 2
+        assert f"2 files: 2 {fate}." in done.stdout
     assert list((exportd.memory_dir / "exports").iterdir()) == []
 
 

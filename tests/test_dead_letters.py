@@ -49,12 +49,10 @@ def findings(road: Road) -> list[str]:
 
 def refusing(road: Road, name: str) -> None:
     """Set a good file aside, as a limit does that is raised later."""
-    limits, road.pipeline._limits = (
-        road.pipeline._limits,
-        Limits(10**6, 100, 1, 60, max_attempts=3),
-    )
+    storing = road.pipeline._storing
+    limits, storing._limits = storing._limits, Limits(10**6, 100, 1, 60, max_attempts=3)
     road.drop(name, TALK)
-    road.pipeline._limits = limits
+    storing._limits = limits
     assert name in names(road.folders.failed)
 
 

@@ -192,7 +192,8 @@ def test_rotated_logs_are_read_in_order_and_what_was_cut_off_is_kept(tmp_path: P
         rule = "=" * 80
         return (
             f"{rule}\nEXPORT-DEDUP EXECUTION REPORT\n{rule}\n"
-            f"Started: 2026-01-{day:02}T10:00:00 UTC\n{rule}\n\n✓ unchanged: {name} (1.2 KB)\n    Sessions: a, b and 3 more\n"
+            f"Started: 2026-01-{day:02}T10:00:00 UTC\n{rule}\n\n"
+            f"✓ unchanged: {name} (1.2 KB)\n    Sessions: a, b and 3 more\n"
             f"    Why: Status: ❌ FAILED\n\nStatus: {status}\n{rule}\n\n"
         )
 

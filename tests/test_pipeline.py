@@ -672,8 +672,8 @@ def test_a_file_whose_storing_takes_too_long_does_not_wait_for_ever(
 ) -> None:
     """The server answers all the while, so it is this file's doing."""
     monkeypatch.setattr("exportd.store.line._GRACE_S", 0.0)
-    monkeypatch.setattr("exportd.pipeline.ingest", lambda _tx, _read: time.sleep(2))
-    road.pipeline._store = Store(road.url, 0.5)
+    monkeypatch.setattr("exportd.storing.ingest", lambda _tx, _read: time.sleep(2))
+    road.pipeline._store = road.pipeline._storing._store = Store(road.url, 0.5)
     (road.folders.exports / "a.txt").write_text(garden(4))
     fates = [road.pipeline.ingest(road.folders.exports / "a.txt")]
     for _ in range(3):

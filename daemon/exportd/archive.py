@@ -29,6 +29,7 @@ from .moves import REASON, disk_trouble, drop, holds, is_taken, move, with_end
 
 MARK = ".exportd-archive"
 _TEMPORARY = re.compile(r"\.[0-9a-f-]{32,36}\.tmp")
+_INGEST = re.compile(r"ingest-[0-9a-f]{8}")
 _ABANDONED_S = 86_400
 
 
@@ -115,6 +116,9 @@ class Archive:
             _remove_copy(path)
         for path in ours.exports.glob(".*.tmp"):  # ``exportd ingest`` may be at work on one
             _remove_copy(path, _ABANDONED_S)
+        for folder in sorted(ours.exports.glob("ingest-*/**/"), reverse=True):
+            if _INGEST.fullmatch(folder.relative_to(ours.exports).parts[0]):
+                _remove_empty(folder)
 
     def failed_name(self, path: Path, claim_id: uuid.UUID) -> str:
         """A free name among the dead letters; a note without its file is overwritten.
@@ -181,6 +185,13 @@ def _remove_copy(path: Path, age_s: float = -math.inf) -> None:
     with suppress(OSError):
         if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= age_s:
             path.unlink()
+
+
+def _remove_empty(folder: Path) -> None:
+    """A folder that ``exportd ingest`` made for files of one name, when they are taken."""
+    with suppress(OSError):
+        if time.time() - folder.lstat().st_mtime >= _ABANDONED_S and not folder.is_symlink():
+            folder.rmdir()
 
 
 def _identity(folder: Path) -> tuple[int, int]:

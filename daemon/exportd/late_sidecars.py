@@ -45,7 +45,7 @@ class LateSidecars:
     def assign(self, path: Path) -> Report | None:
         """Do what a sidecar says of an export that was dropped before; None without one."""
         try:
-            session_id = read_sidecar(path)
+            session_id, size_bytes = read_sidecar(path), path.lstat().st_size
         except (PermanentError, FileNotFoundError):
             return None
         name, memory_dir = escape(path.name.removesuffix(SIDECAR)), self._memory_dir
@@ -57,7 +57,8 @@ class LateSidecars:
         path.unlink(missing_ok=True)
         return Report(
             escape(path.name),
-            Fate.UNCHANGED,
+            Fate.INGESTED if found.changed else Fate.UNCHANGED,
+            size_bytes,
             reason=f"it names the conversation of {name}, which was dropped before",
             conversation_id=found.conversation_id,
             also_changed=tuple(sorted(found.changed)),
@@ -66,9 +67,11 @@ class LateSidecars:
     def wait(self, path: Path) -> None:
         """Raise ``TransientError`` for a while, from when the sidecar came into the folder.
 
-        By its own time at the first look alone: the clock may be set meanwhile.
+        By its own time at the first look alone: the clock may be set meanwhile. One that
+        says nothing clear has nothing to wait for.
         """
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermanentError):
+            read_sidecar(path)
             status, now = path.lstat(), time.monotonic()
             if len(self._came_at) >= _MAX_REMEMBERED:
                 self._came_at.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -17,15 +17,22 @@ from .workplace import Workplace
 TELLING_S = 20.0
 
 
-def run_once(place: Workplace) -> tuple[int, list[Report], str]:
+def run_once(
+    place: Workplace, done: Callable[[int], object] = lambda _count: None
+) -> tuple[int, list[Report], str]:
     """Drain the folder: exit code, what became of each file, and the status report.
 
-    75 when something had to be deferred; dead letters are a fate, and 0.
+    75 when something had to be deferred; dead letters are a fate, and 0. ``done`` hears how
+    many files met theirs.
     """
     relay = place.relay(group_wait_s=0)
     place.prepare()
-    reports = [place.teller.add(report) for report in _once(place)]
+    reports = []
+    for report in _once(place):
+        reports.append(place.teller.add(report))
+        done(len(reports))
     text = place.teller.tell() or "Nothing to do: no file waits.\n"
+    reports = list(map(place.teller.current, reports))
     place.store.close()
     _tell_people(place, relay)
     return os.EX_TEMPFAIL if any(map(is_deferred, reports)) else os.EX_OK, reports, text

@@ -17,25 +17,22 @@ from pathlib import Path
 
 import structlog
 
-from . import containers, formats
 from .archive import Archive
 from .crash import reach
 from .dead_letters import DeadLetters
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
-from .fingerprint import places
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
-from .ingest import Reading, ingest
 from .intake import Claim, Intake
 from .intake.sidecar import read_sidecar
 from .late_sidecars import LateSidecars
-from .limits import Limits, check_content, check_size, check_transcript, within
+from .limits import Limits
 from .log import logged
 from .manifest import Manifest, drop_record
 from .members import Members, bug
-from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
-from .residence import recognise_again
+from .models import Fate, Report
 from .store import Attempt, Drop, Store
+from .storing import Storing
 
 # So often is a file taken again that changed while it was stored; then others go first.
 _ROUNDS = 5
@@ -61,11 +58,15 @@ class Pipeline:
         self._store = store
         self._archive = archive
         self._manifest = manifest
-        self._limits = limits
         self._sidecars = sidecars
         self.dead_letters = DeadLetters(folders, store)
-        self.members = Members(store, limits.bounds, self._stored, self._refund)
+        self._storing = Storing(store, limits, self._refund)
         self._owed: list[Callable[[], None]] = []
+
+    @property
+    def members(self) -> Members:
+        """What takes containers apart."""
+        return self._storing.members
 
     def ingest(self, path: Path) -> Report | None:
         """A dropped file to its fate; None when another worker took it.
@@ -130,7 +131,7 @@ class Pipeline:
                     reach("attempt.counted")
                     if grown and grown.export_id != attempt.export_id:
                         self._store.mark_grown(grown.export_id, drop.sha256)
-                    report = self._stored(drop, content.raw, attempt)
+                    report = self._storing.store(drop, content.raw, attempt)
                     self._wait_for_writer(claim)
                     if not self._intake.changed(claim, content):
                         reach("recheck.done")
@@ -183,76 +184,6 @@ class Pipeline:
         """
         if self._intake.in_use(claim) or rounds > _ROUNDS:
             raise TransientError("a program has it open for writing")
-
-    def _stored(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
-        """Steps 5 to 7: what is known stays, what is new is parsed and stored."""
-        if attempt.outcome is Fate.DEAD_LETTER:
-            raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
-        if attempt.state == "ingested":
-            return self._known(drop, attempt)
-        if attempt.attempts > self._limits.max_attempts:
-            raise PermanentError(
-                f"exportd died {self._limits.max_attempts} times over this file, or gave it up "
-                "because storing it took longer than timeout in [database]; it was set aside "
-                "so that others can be read. Please report it"
-            )
-        started = time.monotonic()
-        reach("parse.begin")
-        container = None if drop.is_part else containers.recognise(raw, drop.name)
-        if container:
-            return self.members.ingest(drop, raw, attempt, container)
-        check_size(raw, self._limits)
-        with within(self._limits.parse_timeout_s):
-            held = raw[:]
-            check_content(held, self._limits)
-            transcript = formats.parse(held, drop.name)
-            del held
-            check_transcript(transcript, self._limits)
-        reach("parse.done")
-        if not transcript.messages:
-            return self._empty(drop, attempt, transcript)
-        read = Reading(
-            drop,
-            attempt,
-            transcript,
-            places(transcript.messages),
-            started,
-            self._limits.thresholds,
-        )
-        reach("store.begin")
-        report = self._store.run(lambda tx: ingest(tx, read))
-        reach("store.committed")
-        return report or self._known(drop, self._store.begin(drop))
-
-    def _known(self, drop: Drop, attempt: Attempt) -> Report:
-        """These bytes are stored: dropped before, or by this very drop before a crash."""
-        also_changed: set[str] = set()
-        if attempt.outcome is None:
-            also_changed = self._store.run(lambda tx: recognise_again(tx, drop, attempt))
-            reason = f"the same bytes were ingested before, as {attempt.first_name}"
-        else:
-            reason = "stored before an interruption; only its archiving was left to do"
-        conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
-        if conversation_id in also_changed:
-            reason += f"; it belongs to {conversation_id} now"
-        return Report(
-            drop.name,
-            attempt.outcome or Fate.DUPLICATE_FILE,
-            drop.size_bytes,
-            reason,
-            conversation_id,
-            tuple(sorted(also_changed)),
-            total=total,
-            new=total - duplicates if attempt.outcome else 0,
-        )
-
-    def _empty(self, drop: Drop, attempt: Attempt, transcript: Transcript) -> Report:
-        """An export without a message belongs to no conversation; it is archived."""
-        self._store.finish_empty(drop, attempt.export_id, transcript)
-        reason = "a known format, but no message in it"
-        if NOT_A_CONVERSATION in transcript.flags:
-            reason = f"not a conversation: {transcript.regions[0].reason}"
-        return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
 
     def _archived(self, claim: Claim, drop: Drop, attempt: Attempt, report: Report) -> Report:
         """Step 9: the raw bytes move into the archive, byte for byte."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,12 +43,29 @@ class Teller:
         """Note a report; returns it with the session file that will be written."""
         if not self._reports:
             self._started = datetime.now(UTC) - timedelta(seconds=report.duration_s)
-        if report.conversation_id:
-            session_file = f"{self._folders.sessions.name}/{report.conversation_id}.md"
-            report = replace(report, session_file=session_file)
+        report = self._with_file(report)
         self._reports.append(report)
         self._changed |= {report.conversation_id or "", *report.also_changed} - {""}
         return report
+
+    def current(self, report: Report) -> Report:
+        """The report with the name that its conversation has now.
+
+        A later file of the batch may have brought another one.
+        """
+        if not report.conversation_id or (self._folders.memory / report.session_file).exists():
+            return report
+        with suppress(TransientError):
+            found = self._store.conversations_named(report.conversation_id)
+            if len(found) == 1:
+                return self._with_file(replace(report, conversation_id=found[0]))
+        return report
+
+    def _with_file(self, report: Report) -> Report:
+        if not report.conversation_id:
+            return report
+        name = f"{report.conversation_id}.md"
+        return replace(report, session_file=f"{self._folders.sessions.name}/{name}")
 
     def add_changed(self, conversation_ids: Iterable[str]) -> None:
         """Note conversations that changed without a drop: their session files follow."""
@@ -108,6 +126,8 @@ class Teller:
             reach("tell.renamed")
 
     def _report(self, total: int | None) -> str:
+        if total is not None:  # the database answers
+            self._reports = list(map(self.current, self._reports))
         text = status_report(
             self._reports,
             memory_dir=str(self._folders.memory),

@@ -152,6 +152,7 @@ class _Walk:
             return None
         self.done.checked["bytes"] += len(raw)
         if container := containers.named(export.format):
+            self.done.checked["containers"] += 1
             self.done.findings += self._members(export, container, raw)
             return None
         try:

@@ -101,7 +101,7 @@ class Workplace:
         reach("start.migrated")
         if not self.store.is_guarded():
             log.warning(
-                "store.unguarded", lacks="role exportd_app", see="docs/database-role.md"
+                "store.unguarded", lacks="role exportd_app", see="docs/how-to/server.md"
             )
         self.archive.check()
         self.archive.tidy()

@@ -1,7 +1,8 @@
 """What each kind of alert means, how bad it is, and what helps (DESIGN 6).
 
 Pure. The kinds are those of ``anomalies``, of dead letters, and of the conditions of the
-surroundings. docs/alerts.md has this table with an example of each message; a test compares.
+surroundings. docs/reference/alerts.md has this table with an example of each message; a
+test compares.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _file(report: Report) -> Iterator[str]:
     if others := [name for name in report.also_changed if name != report.conversation_id]:
         label = "Also changed" if report.conversation_id else "Sessions"
         yield f"    {label}: {_some_of(others)}"
-    if report.fate in (Fate.INGESTED, Fate.UNCHANGED, Fate.DUPLICATE_FILE):
+    if report.total:
         yield f"    Messages: {_counts(report)}"
     if report.reason:
         yield f"    Why: {printable(report.reason)}"

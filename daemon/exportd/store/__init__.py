@@ -7,7 +7,7 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +16,8 @@ import tenacity
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
+from ..arrivals import Arrival
+from ..dumped import Dumped
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import Fate, StoredConversation, Transcript
@@ -108,9 +110,14 @@ class Store:
         url: str,
         timeout_s: float | None = None,
         stopping: threading.Event | None = None,
+        *,
+        rehearsal: bool = False,
     ) -> None:
-        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on."""
-        self.server = Server(url, timeout_s, stopping)
+        """``timeout_s`` bounds each transaction; soon after ``stopping`` none goes on.
+
+        Of a ``rehearsal`` nothing is committed, and ``close`` undoes all of it.
+        """
+        self.server = Server(url, timeout_s, stopping, rehearsal=rehearsal)
         self._url = url
 
     def ping(self) -> None:
@@ -241,13 +248,25 @@ class Store:
     ) -> None:
         """Hand every record of the canonical dump to ``take``, all of one moment."""
 
-        def work(tx: Transaction) -> None:
+        def each(conversations: Iterator[Dumped]) -> None:
+            for dumped in conversations:
+                take({**dumped.conversation})
+                for message in dumped.messages:
+                    take({**message})
+
+        self.dumped(conversation_ids, each)
+
+    def dumped(
+        self, conversation_ids: Sequence[str] | None, use: Callable[[Iterator[Dumped]], _T]
+    ) -> _T:
+        """What ``use`` makes of the conversations, all of one moment."""
+
+        def work(tx: Transaction) -> _T:
             tx.execute("snapshot")
             ids = None if conversation_ids is None else list(conversation_ids)
-            for record in read_dump(tx.rows, ids):
-                take(record)
+            return use(read_dump(tx.rows, ids))
 
-        self.run(work)
+        return self.run(work)
 
     def content_digest(self) -> tuple[int, int]:
         """Equal for two stores with the same messages, wherever these lie in them."""
@@ -306,6 +325,26 @@ class Store:
         """The last files that came, the newest first."""
         rows = self._fetch("recent_drops", memory_dir=memory_dir, most=most)
         return [RecentDrop(*row) for row in rows]
+
+    def clock(self) -> datetime:
+        """What time it is for the database: rows have its time."""
+        found: datetime = self._fetch("clock")[0][0]
+        return found
+
+    def arrivals(
+        self, memory_dir: str, since: datetime, name: str | None = None, sha256: str = ""
+    ) -> list[Arrival]:
+        """Files that came since then, in their order; ``name``: of this name alone.
+
+        And those of the content ``sha256``, whenever they came.
+        """
+        rows = self._fetch(
+            "arrivals", memory_dir=memory_dir, since=since, name=name, sha256=sha256
+        )
+        return [
+            Arrival(at, was, outcome, tuple(ids), total, new, round(savings, 2), told, reason)
+            for at, was, outcome, ids, total, new, savings, told, reason in rows
+        ]
 
     def untold(self, memory_dir: str) -> list[str]:
         """Conversations whose session file a crash may have left behind; gone ones, too."""

@@ -6,12 +6,16 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
+
+from psycopg2.extensions import connection, cursor
 
 from ..errors import DatabaseUnavailable, ExportdError
 from .border import DatabaseRefuses, sqlstate_class, translated
 from .line import Line, Patience
+from .queries import query
 from .transaction import Transaction
 
 _T = TypeVar("_T")
@@ -26,12 +30,20 @@ PING_S = 10.0
 class Server:
     """One line to it at a time; another one after any trouble.
 
+    A ``rehearsal`` does all its transactions as one that is never committed: each sees what
+    those before it did, nobody else sees any of it, and the end undoes it.
+
     ``errors`` counts by class of the SQLSTATE (08: no connection), ``is_up`` says whether
     the last transaction was answered.
     """
 
     def __init__(
-        self, url: str, timeout_s: float | None, stopping: threading.Event | None
+        self,
+        url: str,
+        timeout_s: float | None,
+        stopping: threading.Event | None,
+        *,
+        rehearsal: bool = False,
     ) -> None:
         self.errors: Counter[str] = Counter()
         self.is_up = False
@@ -39,6 +51,7 @@ class Server:
         self._patience = Patience(timeout_s, stopping or threading.Event())
         self._line: Line | None = None
         self._refusal: tuple[float, DatabaseRefuses] | None = None
+        self._is_rehearsal = rehearsal
 
     def transact(self, work: Callable[[Transaction], _T], within_s: float = math.inf) -> _T:
         """Do ``work`` in one transaction; ``within_s`` if that is less than the timeout."""
@@ -46,7 +59,7 @@ class Server:
         line = self._line = self._line or Line(self._url, self._patience)
 
         def transaction() -> _T:
-            with translated(), line.connected() as conn, conn.cursor() as cursor:
+            with translated(), self._bounds(line.connected()) as cursor:
                 return work(Transaction(cursor))
 
         try:
@@ -79,6 +92,22 @@ class Server:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+    @contextmanager
+    def _bounds(self, connection: connection) -> Iterator[cursor]:
+        """Committed at the end, undone after an error."""
+        if not self._is_rehearsal:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(query("begin_part"))
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute(query("undo_part"))
+                raise
+            cursor.execute(query("end_part"))
 
     def _respect_refusal(self) -> None:
         """A refusal holds for a while: each file would be claimed only to fail as well."""

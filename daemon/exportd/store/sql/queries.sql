@@ -7,6 +7,15 @@ SELECT current_setting('transaction_read_only')::bool, EXISTS (SELECT FROM expor
 -- greet --
 SELECT 1;
 
+-- begin_part --
+SAVEPOINT part;
+
+-- undo_part --
+ROLLBACK TO SAVEPOINT part;
+
+-- end_part --
+RELEASE SAVEPOINT part;
+
 -- server_settings --
 SELECT current_setting('server_version_num')::int AS version_num,
        current_setting('server_encoding') AS encoding,
@@ -755,15 +764,22 @@ SELECT m.message_index, r.content_hash, r.content
 FROM messages m
 JOIN message_renderings r USING (message_id)
 WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s
 ORDER BY m.message_index, r.content_hash;
+
+-- dumped_prompts --
+SELECT message_index, left(content, 400) FROM messages
+WHERE conversation_id = %(conversation_id)s AND role = 'user' AND kind = 'prompt'
+ORDER BY message_index;
 
 -- dumped_messages --
 SELECT m.message_index, s.ordinal, m.role, m.kind, m.content, m.content_hash, m.source_id,
        m.source_index, m.in_flight, m.occurred_at, coalesce(m.metadata, '{}'::jsonb)
 FROM messages m
 LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.conversation_id
-WHERE m.conversation_id = %(conversation_id)s
-ORDER BY m.message_index;
+WHERE m.conversation_id = %(conversation_id)s AND m.message_index > %(after)s
+ORDER BY m.message_index
+LIMIT %(most)s;
 
 -- listed_sessions --
 -- Of each conversation what a list shows; the newest export is the one of the latest date.
@@ -1268,3 +1284,57 @@ WHERE export_id = ANY(%(export_ids)s);
 -- forget_archived --
 UPDATE exports SET archive_name = NULL, archived_at = NULL
 WHERE export_id = %(export_id)s AND state <> 'ingested';
+
+-- clock --
+SELECT clock_timestamp();
+
+-- arrivals --
+-- Files of their own that came after a moment, or have this content; with what lies in them.
+-- Of a content that came twice the log speaks of the first time: then nothing was new.
+WITH RECURSIVE arrived AS (
+    SELECT d.*
+    FROM drops d
+    LEFT JOIN exports e USING (export_id)
+    WHERE d.memory_dir = %(memory_dir)s AND d.parent_export_id IS NULL
+      AND (%(name)s::text IS NULL OR d.original_name = %(name)s)
+      AND (d.created_at > %(since)s OR e.sha256 = %(sha256)s)
+), inside AS (
+    SELECT drop_id AS top, drop_id, export_id, outcome FROM arrived WHERE export_id IS NOT NULL
+    UNION
+    SELECT i.top, m.drop_id, m.export_id, m.outcome
+    FROM inside i JOIN drops m ON m.parent_export_id = i.export_id
+    WHERE m.export_id IS NOT NULL
+), held AS (
+    SELECT DISTINCT ON (top, export_id) top, export_id, outcome
+    FROM inside ORDER BY top, export_id, drop_id DESC
+), logged AS (
+    SELECT DISTINCT ON (h.top, l.export_id, l.segment_id)
+           h.top, h.outcome, l.messages_processed, l.duplicates_filtered,
+           l.storage_savings_pct, e.size_bytes
+    FROM held h
+    JOIN deduplication_log l USING (export_id)
+    JOIN exports e USING (export_id)
+    ORDER BY h.top, l.export_id, l.segment_id, l.log_id DESC
+), counted AS (
+    SELECT top, sum(messages_processed) AS total,
+           sum(CASE WHEN outcome = 'ingested' THEN messages_processed - duplicates_filtered
+                    ELSE 0 END) AS new,
+           sum(size_bytes * CASE WHEN outcome = 'ingested' THEN storage_savings_pct
+                                 ELSE 100 END) / nullif(sum(size_bytes), 0) AS savings
+    FROM logged GROUP BY top
+)
+SELECT a.created_at, a.original_name, a.outcome,
+       ARRAY(SELECT DISTINCT s.conversation_id::text
+             FROM held h JOIN export_segments es USING (export_id)
+             JOIN segments s USING (segment_id)
+             WHERE h.top = a.drop_id ORDER BY 1),
+       coalesce(c.total, 0)::bigint,
+       CASE WHEN a.outcome = 'ingested' THEN coalesce(c.new, 0) ELSE 0 END::bigint,
+       CASE WHEN a.outcome = 'ingested' THEN coalesce(c.savings, 0)
+            WHEN c.total > 0 THEN 100 ELSE 0 END::float,
+       a.told_at IS NOT NULL,
+       coalesce(dl.reason, '')
+FROM arrived a
+LEFT JOIN counted c ON c.top = a.drop_id
+LEFT JOIN dead_letters dl USING (claim_id)
+ORDER BY a.drop_id;

@@ -1,0 +1,107 @@
+"""Steps 5 to 7: what is known stays, what is new is parsed and stored (DESIGN 2.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from . import containers, formats
+from .crash import reach
+from .errors import PermanentError, TransientError
+from .fingerprint import places
+from .ingest import Reading, ingest
+from .limits import Limits, check_content, check_size, check_transcript, within
+from .members import Members
+from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
+from .residence import recognise_again
+from .store import Attempt, Drop, Store
+
+
+class Storing:
+    """The bytes of a drop into the store, whatever they came in.
+
+    ``refund`` takes an attempt back that the surroundings made fail.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        refund: Callable[[Attempt, TransientError], None],
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self.members = Members(store, limits.bounds, self.store, refund)
+
+    def store(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
+        """What became of it: ``ingested``, ``unchanged`` or ``duplicate_file``.
+
+        ``PermanentError``: it is a dead letter; ``TransientError``: it has to wait.
+        """
+        if attempt.outcome is Fate.DEAD_LETTER:
+            raise PermanentError(self._store.dead_letter_reason(drop.claim_id))
+        if attempt.state == "ingested":
+            return self._known(drop, attempt)
+        if attempt.attempts > self._limits.max_attempts:
+            raise PermanentError(
+                f"exportd died {self._limits.max_attempts} times over this file, or gave it up "
+                "because storing it took longer than timeout in [database]; it was set aside "
+                "so that others can be read. Please report it"
+            )
+        started = time.monotonic()
+        reach("parse.begin")
+        container = None if drop.is_part else containers.recognise(raw, drop.name)
+        if container:
+            return self.members.ingest(drop, raw, attempt, container)
+        check_size(raw, self._limits)
+        with within(self._limits.parse_timeout_s):
+            held = raw[:]
+            check_content(held, self._limits)
+            transcript = formats.parse(held, drop.name)
+            del held
+            check_transcript(transcript, self._limits)
+        reach("parse.done")
+        if not transcript.messages:
+            return self._empty(drop, attempt, transcript)
+        read = Reading(
+            drop,
+            attempt,
+            transcript,
+            places(transcript.messages),
+            started,
+            self._limits.thresholds,
+        )
+        reach("store.begin")
+        report = self._store.run(lambda tx: ingest(tx, read))
+        reach("store.committed")
+        return report or self._known(drop, self._store.begin(drop))
+
+    def _known(self, drop: Drop, attempt: Attempt) -> Report:
+        """These bytes are stored: dropped before, or by this very drop before a crash."""
+        also_changed: set[str] = set()
+        if attempt.outcome is None:
+            also_changed = self._store.run(lambda tx: recognise_again(tx, drop, attempt))
+            reason = f"the same bytes were ingested before, as {attempt.first_name}"
+        else:
+            reason = "stored before an interruption; only its archiving was left to do"
+        conversation_id, total, duplicates = self._store.ingested(attempt.export_id)
+        if conversation_id in also_changed:
+            reason += f"; it belongs to {conversation_id} now"
+        return Report(
+            drop.name,
+            attempt.outcome or Fate.DUPLICATE_FILE,
+            drop.size_bytes,
+            reason,
+            conversation_id,
+            tuple(sorted(also_changed)),
+            total=total,
+            new=total - duplicates if attempt.outcome else 0,
+        )
+
+    def _empty(self, drop: Drop, attempt: Attempt, transcript: Transcript) -> Report:
+        """An export without a message belongs to no conversation; it is archived."""
+        self._store.finish_empty(drop, attempt.export_id, transcript)
+        reason = "a known format, but no message in it"
+        if NOT_A_CONVERSATION in transcript.flags:
+            reason = f"not a conversation: {transcript.regions[0].reason}"
+        return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
