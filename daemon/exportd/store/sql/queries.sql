@@ -591,27 +591,30 @@ WITH RECURSIVE inside AS (
     WHERE d.export_id IS NOT NULL
 )
 SELECT l.dead_letter_id
-FROM inside
-JOIN dead_letters l USING (export_id)
+FROM inside i
+JOIN drops d ON d.parent_export_id = i.export_id
+JOIN dead_letters l USING (claim_id)
 WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
   AND l.error_class <> 'Fault';
 
 -- settled_alerts --
--- Alerts about files of which nothing is set aside any more.
+-- Alerts about files of which nothing is set aside any more, nor of what lies in them.
+WITH RECURSIVE open AS (
+    SELECT export_id, claim_id FROM dead_letters
+    WHERE memory_dir = %(memory_dir)s AND settled_at IS NULL AND error_class <> 'Fault'
+), holders AS (
+    SELECT d.parent_export_id AS export_id FROM open JOIN drops d USING (claim_id)
+    WHERE d.parent_export_id IS NOT NULL
+    UNION
+    SELECT d.parent_export_id FROM holders h JOIN drops d ON d.export_id = h.export_id
+    WHERE d.parent_export_id IS NOT NULL
+)
 UPDATE alerts a
 SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
     untold = coalesce(a.untold, 'resolved')
 WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memory_dir)s
-  AND a.export_id IS NOT NULL
-  AND NOT EXISTS (
-      WITH RECURSIVE inside AS (
-          SELECT a.export_id
-          UNION
-          SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
-          WHERE d.export_id IS NOT NULL)
-      SELECT FROM inside JOIN dead_letters l USING (export_id)
-      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
-        AND l.memory_dir = %(memory_dir)s);
+  AND a.export_id NOT IN (SELECT export_id FROM open WHERE export_id IS NOT NULL
+                          UNION SELECT export_id FROM holders);
 
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
