@@ -134,7 +134,10 @@ def test_markdown_of_the_assistant_is_rendered_and_prompts_stay_as_they_were() -
 def test_an_edit_shows_what_went_and_what_came() -> None:
     edit = {"file_path": "a.py", "old_string": "one\ntwo\nfour", "new_string": "one\n3\nfour"}
     text = html([said("assistant", "tool_call", "Edit", tool="Edit", input=edit)])
-    assert '  one\n<span class="cd">- two\n</span><span class="ci">+ 3\n  </span>four' in text
+    change = (
+        r'  one\n<span class="cd">- two\n</span><span class="ci">\+ 3\n *</span> *four</pre>'
+    )
+    assert re.search(change, text)
     grown = {"path": "a.py", "oldString": "one", "newString": "one\ntwo"}
     text = html([said("assistant", "tool_call", "edit", tool="edit", input=grown)])
     assert '<pre dir="auto">  one\n<span class="ci">+ two</span></pre>' in text
