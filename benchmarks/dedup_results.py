@@ -1,6 +1,6 @@
 """Measure what exportd makes of a folder of exports, and write it up.
 
-    python -m benchmarks.dedup_results FOLDER [--output docs/dedup-results.md] [--names]
+    python -m benchmarks.dedup_results FOLDER [--output PAGE] [--names]
 
 Every file below FOLDER is dropped, once and in the order of the paths, into a fresh
 memory folder with an embedded server. The page holds numbers only: no text of a message
@@ -31,7 +31,7 @@ from .stored import read_stored
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("docs/dedup-results.md"),
+    default=Path("docs/explanation/dedup-results.md"),
     show_default=True,
 )
 @click.option("--names", is_flag=True, help="Names of files instead of numbers, for your eyes.")

@@ -1,4 +1,4 @@
-"""Each protection of docs/reliability.md, taken out once: its test must fail then.
+"""Each protection of docs/explanation/reliability.md, taken out once: its test must fail then.
 
 A test that passes without what it proves, proves nothing. ``protections.toml`` has, for each
 protection, the lines that make it, what stands there without it, and the test. The project is

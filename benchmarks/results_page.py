@@ -1,4 +1,4 @@
-"""The page ``docs/dedup-results.md``: numbers in, Markdown out.
+"""The page ``docs/explanation/dedup-results.md``: numbers in, Markdown out.
 
 The words stand in ``dedup_results.template.md``; here are the numbers and tables in them.
 """

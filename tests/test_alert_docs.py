@@ -1,4 +1,4 @@
-"""docs/alerts.md has every rule, with an example of its message as it is sent.
+"""docs/reference/alerts.md has every rule, with an example of its message as it is sent.
 
 ``TEST_REGENERATE=1 pytest tests/test_alert_docs.py`` writes that part anew. Read it then.
 """
@@ -13,7 +13,7 @@ from notices import notice, over, told
 from exportd.alerts.rules import RULES, Rule
 from exportd.alerts.words import text
 
-DOCS = Path(__file__).parent.parent / "docs" / "alerts.md"
+DOCS = Path(__file__).parent.parent / "docs" / "reference" / "alerts.md"
 BEGIN, END = "<!-- rules -->\n", "<!-- end of rules -->"
 
 

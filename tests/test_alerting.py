@@ -23,6 +23,7 @@ import pytest
 from conftest import Command, rows, wait_until
 from http_server import Answer, HttpServer, as_json
 from mail_server import MailServer
+from schemas import conforming
 from test_daemon import slow
 from test_pipeline import indexed
 
@@ -148,7 +149,9 @@ def test_test_sends_a_real_message_through_every_channel(
     exports.parent.joinpath(".exportd").mkdir(exist_ok=True)
     done = exportd("alerts", "test", "--json")
     assert done.returncode == 0, done.stderr
-    assert {name: one["accepted"] for name, one in json.loads(done.stdout).items()} == {
+    assert {
+        n: one["accepted"] for n, one in conforming("alerts-test", done.stdout).items()
+    } == {
         "slack": True,
         "mail": True,
     }

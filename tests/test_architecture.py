@@ -14,13 +14,14 @@ from exportd.commands import COMMANDS
 
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
-    "alerts", "alignment", "anomalies", "checks", "containers", "errors", "fingerprint",
-    "formats", "identity", "likeness", "models", "origin", "overview", "placement", "render",
-    "risk", "statistics", "suggestions", "taken",
+    "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
+    "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
+    "likeness", "listed", "models", "origin", "overview", "placement", "render", "reports",
+    "risk", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
-    "archive", "archived", "channels", "earlier_state", "embedded", "intake", "manifest",
-    "spool", "statuslog", "store", "watcher",
+    "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
+    "manifest", "project", "repository", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -106,19 +107,22 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "backup", "cli", "commands", "conditions", "config", "crash",
-        "digest", "file_bytes", "folders", "health", "import_state", "ingest", "late_sidecars",
-        "lifecycle", "limits", "log", "lookout", "members", "metrics", "notify", "once",
-        "pipeline", "progress", "rehearsal", "reindex", "relay", "relay_thread", "residence",
-        "secret_files", "service", "sessions", "settings", "spool_relay", "state_report",
-        "state_rollback", "storing", "teller", "verify", "waits", "whereabouts", "workplace",
+        "__init__", "__main__", "api", "backup", "checkpoint", "claude_code", "cli",
+        "command_group", "commands", "conditions", "config", "crash", "dead_letters", "digest",
+        "file_bytes", "folders", "handover", "health", "hook", "import_state", "ingest",
+        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
+        "moves", "notify", "once", "outcome", "outlet", "pipeline", "progress", "rehearsal",
+        "reindex", "relay", "relay_thread", "residence", "secret_files", "service", "sessions",
+        "settings", "spool_relay", "state_report", "state_rollback", "storing", "teller",
+        "verify", "waiting", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 
 
 def test_every_command_has_a_module_of_its_name() -> None:
     there = {path.stem.replace("_", "-") for path in (PACKAGE / "commands").glob("[!_]*.py")}
-    assert there - {"conversations", "terminal"} == set(COMMANDS)
+    shared = {"alert-answers", "conversations", "parameters", "session-list", "terminal"}
+    assert there - shared == set(COMMANDS)
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None

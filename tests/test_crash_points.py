@@ -103,9 +103,10 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
     assert verified.returncode == 0, verified.stdout
 
 
-# Those of the relay need a channel, those of members a container: see test_alerting and
-# test_every_format.
-ELSEWHERE = ("relay.", "members.", "backup.", "restore.")
+# Those of the relay need a channel, those of members a container, others dead letters, a
+# backup or a purge: see test_alerting, test_every_format, test_dead_letters, test_backup and
+# test_purge.
+ELSEWHERE = ("relay.", "members.", "settle.", "retry.", "backup.", "restore.", "purge.")
 ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(ELSEWHERE)]
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from conftest import EXAMPLES, Command
+from schemas import conforming
 
 
 def _dump(exportd: Command, *arguments: str) -> list[dict[str, object]]:
@@ -19,6 +22,12 @@ def _drop_examples(exportd: Command, names: list[str]) -> None:
     for name in names:
         shutil.copy2(EXAMPLES / name, exportd.memory_dir / "exports" / name)
         assert exportd("run", "--once").returncode == 0
+
+
+def _drop_all(exportd: Command) -> None:
+    for path in EXAMPLES.iterdir():
+        shutil.copy2(path, exportd.memory_dir / "exports" / path.name)
+    assert exportd("run", "--once").returncode == 0
 
 
 def test_every_message_is_dumped_behind_its_conversation(exportd: Command) -> None:
@@ -65,3 +74,105 @@ def test_an_id_that_is_no_text_is_unknown(exportd: Command) -> None:
         done = exportd(command, "\udcff")
         assert (done.returncode, done.stdout) == (64, "")
         assert done.stderr.startswith("exportd: refused: there is no conversation")
+
+
+def test_json_is_one_document_of_its_schema_with_what_the_lines_have(
+    exportd: Command,
+) -> None:
+    samples = EXAMPLES.parent / "tests" / "samples"
+    shutil.copy2(samples / "claude-code-jsonl.jsonl", exportd.memory_dir / "exports")
+    _drop_all(exportd)
+    lines = exportd("export", "--all", "--format", "jsonl").stdout.splitlines()
+    records = [conforming("export-jsonl", line) for line in lines]
+    done = exportd("export", "--all", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = conforming("export-json", done.stdout)
+    flat = []
+    for conversation in document["conversations"]:
+        conversation_id = conversation["conversation_id"]
+        messages = conversation.pop("messages")
+        flat.append({"type": "conversation", **conversation})
+        said = {"type": "message", "conversation_id": conversation_id}
+        flat += [{**said, **message} for message in messages]
+    assert flat == records
+    assert len(document["conversations"]) == 3
+    one = conforming("export-json", exportd("export", "sourdough", "--format", "json").stdout)
+    assert [c["conversation_id"] for c in one["conversations"]] == ["sourdough"]
+
+
+def test_a_file_is_written_whole_or_not_at_all_and_not_replaced(
+    exportd: Command, tmp_path: Path
+) -> None:
+    _drop_all(exportd)
+    place = tmp_path / "out.json"
+    place.write_text("mine")
+    export = ("export", "garden-planner", "--format", "json", "-o")
+    refused = exportd(*export, str(place))
+    assert refused.returncode == 64
+    assert f"{place} exists; --force replaces it" in refused.stderr
+    assert place.read_text() == "mine"
+    assert exportd(*export, str(place), "--force").returncode == 0
+    conforming("export-json", place.read_text())
+    assert place.stat().st_mode & 0o777 == 0o600
+
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("nowhere/out.json", "link"):
+        done = exportd(*export, str(tmp_path / name), "--force")
+        assert done.returncode == 64, done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    full = exportd(*export, "/dev/full", "--force")
+    assert full.returncode == 64
+    assert "is no file" in full.stderr
+    small = [
+        "sh",
+        "-c",
+        'ulimit -f 1; exec "$@"',
+        "-",
+        sys.executable,
+        "-m",
+        "exportd",
+        *export,
+    ]
+    done = subprocess.run(
+        [*small, str(tmp_path / "cut.json")],
+        env=exportd.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "MEMORY-CONTEXT", "link", "out.json",
+    ]  # fmt: skip
+
+
+def test_several_pages_are_put_into_a_folder_all_or_none(
+    exportd: Command, tmp_path: Path
+) -> None:
+    _drop_all(exportd)
+    refused = exportd("export", "--all", "--format", "html")
+    assert refused.returncode == 64
+    assert "say -o FOLDER" in refused.stderr
+
+    folder = tmp_path / "pages"
+    done = exportd("export", "--all", "--format", "html", "-o", str(folder))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    names = ["garden-planner.html", "sourdough.html"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    one = exportd("export", "sourdough", "--format", "html")
+    assert (folder / "sourdough.html").read_text() == one.stdout
+
+    (folder / "garden-planner.html").unlink()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "sourdough.html").write_text("old")
+    again = ("export", "sourdough", "garden-planner", "--format", "html", "-o", str(folder))
+    refused = exportd(*again)
+    assert refused.returncode == 64
+    assert "sourdough.html exists" in refused.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "sourdough.html"]
+    assert exportd(*again, "--force").returncode == 0
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*names, "notes.txt"])
+    assert (folder / "sourdough.html").read_text() == one.stdout
+
+    session = exportd("export", "sourdough", "-o", str(tmp_path / "sourdough.md"))
+    assert session.returncode == 0, session.stderr
+    written = exportd.memory_dir / "sessions" / "sourdough.md"
+    assert (tmp_path / "sourdough.md").read_bytes() == written.read_bytes()

@@ -1,4 +1,4 @@
-"""README, docs/formats.md and ``exportd formats`` say the same of the formats.
+"""README, docs/reference/formats.md and ``exportd formats`` say the same of the formats.
 
 ``TEST_REGENERATE=1 pytest tests/test_format_docs.py`` writes both tables anew.
 """
@@ -35,7 +35,7 @@ def _docs() -> str:
 
 
 @pytest.mark.parametrize(
-    ("path", "table"), [("README.md", _readme()), ("docs/formats.md", _docs())]
+    ("path", "table"), [("README.md", _readme()), ("docs/reference/formats.md", _docs())]
 )
 def test_the_documents_list_every_format_as_it_is(path: str, table: str) -> None:
     before, rest = (ROOT / path).read_text().split(BEGIN)
@@ -47,7 +47,7 @@ def test_the_documents_list_every_format_as_it_is(path: str, table: str) -> None
 
 
 def test_the_docs_say_of_every_format_what_identifies_a_message() -> None:
-    text = (ROOT / "docs/formats.md").read_text()
+    text = (ROOT / "docs/reference/formats.md").read_text()
     identified = text.split("## What identifies a message")[1].split("\n## ")[0]
     for module in FORMATS:
         if module.NAME != "checkpoint-summary":
@@ -55,7 +55,7 @@ def test_the_docs_say_of_every_format_what_identifies_a_message() -> None:
 
 
 def test_the_docs_say_of_every_format_what_is_read_in_the_order_of_the_table() -> None:
-    text = (ROOT / "docs/formats.md").read_text()
+    text = (ROOT / "docs/reference/formats.md").read_text()
     told = text.split("## What is read of each")[1].split("\n## ")[0].split("\n### ")[1:]
     assert [one.splitlines()[0] for one in told] == [f"`{module.NAME}`" for module in FORMATS]
     assert all(one.partition("\n")[2].strip() for one in told)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exportd import formats
+from exportd.errors import UnknownFormat
 from exportd.formats import indexed_json, role_messages
-from exportd.formats.heads import members, records
+from exportd.formats.heads import is_cut, members, records
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -63,3 +64,18 @@ def test_an_index_of_any_message_makes_it_indexed() -> None:
     records = [{"role": "user", "content": "a"}, {"role": "user", "content": "b", "index": 1}]
     raw = json.dumps({"messages": records}).encode()
     assert formats.recognise(raw, "any") is indexed_json
+
+
+@given(st.dictionaries(st.text(), JSON), st.integers(1, 200))
+def test_a_document_is_cut_wherever_it_ends_early(
+    document: dict[str, object], end: int
+) -> None:
+    text = json.dumps(document)
+    assert not is_cut(text)
+    assert not is_cut(text + "\n" + text[:-1])  # the first one is whole
+    assert is_cut(" " + text[: min(end, len(text) - 1)])
+
+
+def test_json_that_is_cut_off_is_told_so() -> None:
+    with pytest.raises(UnknownFormat, match="cut off"):
+        formats.parse(b'{"type":"user","sessionId":"x","mess', "a.jsonl")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from conftest import Command, rows, wait_until
+from schemas import conforming
 from test_pipeline import Road, assert_sound, talk
 
 from exportd.errors import DiskTrouble, PermanentError, TransientError
@@ -646,12 +647,15 @@ def test_the_command_reports_for_people_and_programs(exportd: Command, tmp_path:
     ):
         assert words in done.stdout
     assert done.stdout.splitlines()[-1].startswith("Everything in the log has arrived. ")
-    facts = json.loads(exportd("import-state", "--json", str(folder)).stdout)
+    done = exportd("import-state", "--json", str(folder))
+    facts = conforming("import-state", done.stdout)
     assert (facts["code"], facts["lines"], facts["corrupt_lines"]) == (0, 27, 1)
     assert facts["conversations"][0]["watermark"] == 92
     undone = exportd("import-state", "--rollback", str(folder))
     assert "26 messages of 1 conversation removed; 1 file moved" in undone.stdout
     assert "nothing to roll back" in exportd("import-state", "--rollback", str(folder)).stdout
+    done = exportd("import-state", "--rollback", "--json", str(folder))
+    assert conforming("import-state-rollback", done.stdout)["removed"] == {}
 
 
 def test_the_command_says_what_it_expected(exportd: Command, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ ALL = [
     "0005.silences",
     "0006.members",
     "0007.times",
+    "0011.comments",
+    "0012.dead-letters",
 ]
 
 TABLES = {

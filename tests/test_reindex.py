@@ -298,7 +298,7 @@ def test_a_manifest_that_is_no_file_is_not_taken_for_an_empty_one(filled: Comman
     done = filled("reindex")
     assert (done.returncode, done.stdout) == (75, "")
     manifest.unlink()
-    assert "There is no exports-archive/manifest.jsonl" in filled("reindex").stdout
+    assert "There is no exports-archive/manifest.jsonl" in filled("reindex").stderr
 
 
 def test_a_role_that_may_make_no_schema_is_told_what_it_lacks(

@@ -124,7 +124,7 @@ def test_tables_in_a_schema_of_the_users_own_name_are_found_as_the_role(user: st
 
 
 def with_role(user: str) -> None:
-    """What docs/database-role.md tells the administrator of a server to say."""
+    """What docs/how-to/server.md tells the administrator of a server to say."""
     administrator = make_dsn(user, user=_administrator(user))
     name = rows(user, "SELECT CURRENT_USER")[0][0]
     if not rows(user, "SELECT 1 FROM pg_roles WHERE rolname = 'exportd_app'"):

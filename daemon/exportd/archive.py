@@ -6,12 +6,9 @@ power cut: the new name is durable before the old one goes (DESIGN 2.1, step 9).
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import math
 import os
 import re
-import shutil
 import time
 import uuid
 from contextlib import suppress
@@ -23,14 +20,13 @@ from .errors import DiskTrouble
 from .folders import (
     SIDECAR,
     Folders,
-    fsync_directory,
     sidecar_of,
     with_suffix_before_extension,
     write_file,
 )
 from .formats.text import printable
+from .moves import REASON, disk_trouble, drop, holds, is_taken, move, with_end
 
-_REASON_SUFFIX = ".reason.txt"
 MARK = ".exportd-archive"
 _TEMPORARY = re.compile(r"\.[0-9a-f-]{32,36}\.tmp")
 _INGEST = re.compile(r"ingest-[0-9a-f]{8}")
@@ -93,22 +89,22 @@ class Archive:
         try:
             for name in [*names, path.name, suffixed]:
                 place = self._folders.archive / name
-                if _holds(place, sha256):
-                    _drop(path)
+                if holds(place, sha256):
+                    drop(path)
                     return name
-                if _move(path, place, sha256):
+                if move(path, place, sha256):
                     return name
             # Both names hold other bytes: the second one was damaged since.
             name = with_suffix_before_extension(path.name, uuid.uuid4().hex)
-            _move(path, self._folders.archive / name, sha256)
+            move(path, self._folders.archive / name, sha256)
         except OSError as error:
-            raise _trouble(path, self._folders.archive, error) from error
+            raise disk_trouble(path, self._folders.archive, error) from error
         return name
 
     def find(self, name: str, sha256: str) -> str | None:
         """Where a file of this name and content lies in the archive, if it does."""
         for place in (name, with_suffix_before_extension(name, sha256[:12])):
-            if _holds(self._folders.archive / place, sha256):
+            if holds(self._folders.archive / place, sha256):
                 return place
         return None
 
@@ -133,9 +129,9 @@ class Archive:
         failed = self._folders.failed
         other = with_suffix_before_extension(path.name, claim_id.hex)
         if (
-            os.path.lexists(failed / _with_end(other, SIDECAR))
-            or _is_taken(path, failed / path.name)
-            or _is_taken(sidecar_of(path), failed / _with_end(path.name, SIDECAR))
+            os.path.lexists(failed / with_end(other, SIDECAR))
+            or is_taken(path, failed / path.name)
+            or is_taken(sidecar_of(path), failed / with_end(path.name, SIDECAR))
         ):
             return other
         return path.name
@@ -152,8 +148,9 @@ class Archive:
             f"{printable(path.name)} could not be ingested.\n\n"
             f"Why:  {printable(reason)}\n"
             f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
-            "The file lies beside this note, as it was dropped. If it is a conversation,\n"
-            f"mend the cause and move it back to {exports}/; if not, delete both.\n",
+            "The file lies beside this note, as it was dropped. If it is a conversation, mend\n"
+            f"the cause and move it back to {exports}/, or let exportd do so: exportd retry.\n"
+            "If not, delete it, and say so: exportd dead-letters --forget\n",
         )
 
     def take_back(self, path: Path, name: str, reason: str, now: datetime) -> None:
@@ -173,14 +170,14 @@ class Archive:
         failed = self._folders.failed
         try:
             if os.path.lexists(sidecar := sidecar_of(path)):
-                _move(sidecar, failed / _with_end(name, SIDECAR), None)
+                move(sidecar, failed / with_end(name, SIDECAR), None)
             reach("dead_letter.sidecar")
-            write_file(failed / _with_end(name, _REASON_SUFFIX), [note])
+            write_file(failed / with_end(name, REASON), [note])
             reach("dead_letter.reason")
-            if not _move(path, failed / name, None):
+            if not move(path, failed / name, None):
                 raise DiskTrouble(f"{failed / name}: exists already")
         except OSError as error:
-            raise _trouble(path, failed, error) from error
+            raise disk_trouble(path, failed, error) from error
 
 
 def _remove_copy(path: Path, age_s: float = -math.inf) -> None:
@@ -208,84 +205,3 @@ def _line(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
     except FileNotFoundError:
         return None
-
-
-def _with_end(name: str, end: str) -> str:
-    """``name`` with ``end`` behind it; a long name is cut, so that there is room."""
-    return os.fsdecode(os.fsencode(name)[: 255 - len(end)]) + end
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    """Whether a regular file with exactly these bytes lies at ``path``."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-
-
-def _move(path: Path, place: Path, sha256: str | None) -> bool:
-    """Move without replacing; False when ``place`` is taken."""
-    if sha256 is not None and path.lstat().st_nlink > 1:
-        return _copy(path, place, sha256)  # under its other name it could be changed
-    try:
-        if not _is_same(path, place):
-            os.link(path, place, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if os.path.lexists(place):
-            return False
-        if error.errno == errno.EXDEV:
-            return _copy(path, place, sha256)
-        path.rename(place)  # hard links refused here: FAT, another owner's file
-        fsync_directory(place.parent)
-        fsync_directory(path.parent)
-        return True
-    reach("archive.linked")
-    fsync_directory(place.parent)
-    reach("archive.durable")
-    _drop(path)
-    reach("archive.done")
-    return True
-
-
-def _is_same(path: Path, place: Path) -> bool:
-    """Whether both are one file: a kill came before the old name was gone."""
-    try:
-        return os.path.samestat(path.lstat(), place.lstat())
-    except FileNotFoundError:
-        return False
-
-
-def _is_taken(path: Path, place: Path) -> bool:
-    """Whether something else lies where this is to go."""
-    both = os.path.lexists(path) and os.path.lexists(place)
-    return both and not _is_same(path, place)
-
-
-def _copy(path: Path, place: Path, sha256: str | None) -> bool:
-    """To another file system: copied, durable and compared before the original goes."""
-    temporary = place.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        shutil.copy2(path, temporary, follow_symlinks=False)
-        if not temporary.is_symlink():
-            temporary.chmod(0o600)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-                copied = hashlib.file_digest(file, "sha256").hexdigest()
-            if sha256 is not None and copied != sha256:
-                raise DiskTrouble(f"{place}: the copy differs from the file; check the disk")
-        reach("archive.copied")
-        return _move(temporary, place, sha256) and _drop(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _drop(path: Path) -> bool:
-    path.unlink()
-    fsync_directory(path.parent)
-    return True
-
-
-def _trouble(path: Path, folder: Path, error: OSError) -> DiskTrouble:
-    return DiskTrouble(f"{path.name}: cannot be moved to {folder} ({error.strerror})")

@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from .folders import is_plain
+
 _SIGNS = {errno.ENOENT: "no such file", errno.ELOOP: "a symbolic link"}
 
 
@@ -28,15 +30,6 @@ def read_raw(folder: Path, name: str) -> bytes | str:
         return "a folder"
     except OSError as error:
         return _SIGNS.get(error.errno or 0, f"a file that cannot be read ({error.strerror})")
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name names something right inside a folder."""
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return bool(name) and not set(name) & {"/", "\0"} and name not in (".", "..")
 
 
 def names(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +12,7 @@ import click
 import structlog
 
 from . import version
-from .commands import COMMANDS
+from .command_group import Commands
 from .config import load
 from .errors import (
     ConfigurationError,
@@ -30,26 +29,9 @@ from .log import configure
 from .settings import Settings
 
 
-class _Commands(click.Group):
-    """Loads a command's module when it is asked for: all together take half a second."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f".commands.{cmd_name.replace('-', '_')}", __package__)
-        found: click.Command = module.command
-        return found
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
-    epilog="Exit codes: 0 done, 64 wrong usage, 65 damage, or something could not be stored, "
-    "70 a bug, 73 another daemon has the folder, 75 try again later, 77 the folder is another "
-    "user's, 78 wrong settings.",
 )
 @click.version_option(package_name="exportd", prog_name="exportd")
 @click.option(
@@ -62,10 +44,8 @@ class _Commands(click.Group):
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that holds exports/ and everything else [default: MEMORY-CONTEXT].",
 )
-@click.option(
-    "-q", "--quiet", is_flag=True, help="No progress, no pager, only errors in the log."
-)
-@click.option("-v", "--verbose", is_flag=True, help="All that is logged.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing but errors, and what was asked for.")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything.")
 @click.pass_context
 def cli(
     ctx: click.Context,
@@ -79,6 +59,12 @@ def cli(
 
     Drop exports into MEMORY-CONTEXT/exports; exportd recognises the session, stores what
     is new in PostgreSQL, archives the file and writes a readable session file.
+
+    \b
+    exportd run                      the daemon; drop files while it runs
+    exportd status                   how it stands, and what to do next
+    exportd COMMAND --help           examples of each command
+    exportd --memory-dir DIR status  another folder than ./MEMORY-CONTEXT
     """
     if quiet and verbose:
         raise click.UsageError("expected either --quiet or --verbose")
@@ -116,7 +102,7 @@ def main() -> None:
     """Run the command; errors become one readable message and an exit code."""
     _open_streams()
     try:
-        code = cli(standalone_mode=False)
+        code = cli(prog_name="exportd", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

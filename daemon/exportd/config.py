@@ -31,7 +31,8 @@ def sources(file: Path | None = None) -> dict[str, str]:
     found = {}
     for name in setting_names():
         section, _, key = name.rpartition(".")
-        in_file = key in (values.get(section, {}) if section else values)
+        within = values.get(section, {}) if section else values
+        in_file = isinstance(within, dict) and key in within
         found[name] = f"{path}" if in_file else "default"
         if os.environ.get(variable(name)):
             found[name] = variable(name)
@@ -90,6 +91,10 @@ def setting_names() -> list[str]:
     return names
 
 
+def _sections() -> set[str]:
+    return {section for section, dot, _ in (n.rpartition(".") for n in setting_names()) if dot}
+
+
 def _unknown_variables() -> Iterator[str]:
     known = {variable(name) for name in setting_names()} | {ENV_FILE, crash.VARIABLE}
     for name in sorted(os.environ):
@@ -117,6 +122,11 @@ def _problems(
         name = ".".join(map(str, problem["loc"]))
         if name in secrets:
             yield f"{secrets[name]}: {_plain(problem['msg'])}"
+            continue
+        if problem["type"] == "model_type" and name in _sections():
+            yield (
+                f"{path}: {name}: is a section; expected a line [{name}], its settings below it"
+            )
             continue
         if problem["type"] == "extra_forbidden":
             if variable(name) in os.environ:

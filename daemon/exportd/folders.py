@@ -8,10 +8,11 @@ import pwd
 import stat
 import tempfile
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from .crash import reach
 from .errors import ConfigurationError, DiskTrouble, NotPermitted
@@ -49,6 +50,10 @@ class Folders:
     @property
     def sessions(self) -> Path:
         return self.memory / "sessions"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.memory / "checkpoints"
 
     @property
     def status_log(self) -> Path:
@@ -205,6 +210,15 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name names something right inside a folder."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and not set(name) & {"/", "\0"} and name not in (".", "..")
+
+
 def is_no_folder(path: Path) -> bool:
     """Whether anything but a folder lies there; a name may be too long for that."""
     try:
@@ -225,17 +239,64 @@ def with_suffix_before_extension(name: str, suffix: str) -> str:
 
 def write_file(path: Path, pieces: Iterable[str]) -> None:
     """Write a file whole or not at all: a temporary one, made durable, then renamed."""
+    with written(path) as file:
+        file.writelines(pieces)
+
+
+@contextmanager
+def written(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
+    """A file to write into; it gets its name at the end, whole, or not at all.
+
+    ``FileExistsError`` when the name is taken and not to be replaced.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(pieces)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         reach("tell.written")
-        temporary.replace(path)
+        put(temporary, path, replace=replace)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    fsync_directory(path.parent)
+
+
+def put(temporary: Path, path: Path, *, replace: bool) -> None:
+    """Give a file its name; ``FileExistsError`` where that is taken, unless ``replace``."""
+    if replace:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here: FAT
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
+def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
+    """Write a file of somebody else's whole or not at all; it keeps its mode and owner."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(raw)
+            if path.exists():
+                was = path.stat()
+                with suppress(OSError):
+                    os.fchown(file.fileno(), was.st_uid, was.st_gid)
+                new_mode = was.st_mode & 0o7777
+            os.fchmod(file.fileno(), new_mode)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     fsync_directory(path.parent)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,7 +22,12 @@ from .embedded import embedded_server
 from .errors import ConfigurationError, DiskTrouble, FolderInUse
 from .folders import Folders, not_permitted
 from .log import reopen
+from .overview import Process
 from .settings import Settings
+
+_HOLDER = re.compile(
+    r"(?P<pid>\d{1,9}) on (?P<host>\S+) since (?P<since>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,15 @@ def holder(folders: Folders) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         pass  # none ever did
     return None
+
+
+def process(told: str | None) -> Process | None:
+    """The parts of what ``holder`` says; None where it says something else."""
+    found = _HOLDER.fullmatch(told or "")
+    if found is None:
+        return None
+    since = datetime.strptime(found["since"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    return Process(int(found["pid"]), found["host"], since)
 
 
 def _holder(lock: TextIO) -> str:

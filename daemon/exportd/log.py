@@ -8,6 +8,8 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO, cast
@@ -27,7 +29,11 @@ _files: list[_LogFile] = []  # the one that is written now
 
 
 def configure(
-    level: str, style: Literal["auto", "console", "json"], file: Path | None = None
+    level: str,
+    style: Literal["auto", "console", "json"],
+    file: Path | None = None,
+    *,
+    for_good: bool = True,
 ) -> None:
     """One line per event: ``ts`` (UTC), ``level``, ``event``, then its facts.
 
@@ -39,7 +45,9 @@ def configure(
     )
     renderer: structlog.types.Processor
     if on_terminal:
-        renderer = structlog.dev.ConsoleRenderer(sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            sort_keys=False, colors=file is None and shows_colours(sys.stderr)
+        )
     else:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
@@ -53,9 +61,28 @@ def configure(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(at_least),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _output(file))),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
     logging.getLogger().addHandler(logging.NullHandler())  # libraries do not speak for us
+
+
+def shows_colours(stream: TextIO) -> bool:
+    """Whether it is a terminal with colours, and nobody set NO_COLOR (no-color.org)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and stream.isatty()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Errors alone, in a program that has set up no log of its own; then it is as before."""
+    if structlog.is_configured():
+        yield
+        return
+    configure("error", "auto", for_good=False)
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
 
 
 def reopen(*_: object) -> None:

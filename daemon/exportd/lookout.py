@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from .conditions import Conditions
 from .digest import write_digest
 from .errors import TransientError
-from .folders import filling, is_sidecar, low_space
+from .folders import filling, low_space
 from .formats.text import escape
 from .render.wording import some
-from .watcher import Watcher, scan
+from .waiting import late_files
+from .watcher import Watcher
 from .workplace import Workplace
 
 # How often each is looked at: the last two ask the folder for every file, and the database.
@@ -59,16 +59,11 @@ class Lookout:
 
     def _waiting(self) -> str | None:
         after = self._place.settings.alerts.files_waiting_after
-        ages = []
-        for path in scan(self._place.folders.exports):
-            with suppress(OSError):
-                status = path.lstat()
-                if status.st_size and not is_sidecar(path.name):  # these wait by right
-                    ages.append(time.time() - status.st_ctime)
-        late = [age for age in ages if age > after]
+        late = late_files(self._place.folders.exports, self._place.patience, after)
         if not late:
             return None
-        return f"{some(len(late), 'file')} wait in exports/ for more than {after:g} s"
+        wait = "waits" if late == 1 else "wait"
+        return f"{some(late, 'file')} {wait} in exports/ for more than {after:g} s"
 
     def _silence(self) -> str | None:
         days = self._place.settings.alerts.no_export_days

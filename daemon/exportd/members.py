@@ -63,6 +63,13 @@ class _Sum:
             self.anomalies.append(Anomaly("dead_letter", Severity.WARNING, printable(text)))
 
     @property
+    def lost(self) -> str:
+        """What could not be ingested, in containers inside of it, too; empty if all was."""
+        lost = [one.message for one in self.anomalies if one.kind == "dead_letter"]
+        first = f"the first: {lost[0]}" if len(lost) > 1 else "".join(lost)
+        return f"{some(len(lost), self.what)} could not be ingested; {first}" if lost else ""
+
+    @property
     def fate(self) -> Fate:
         return Fate.INGESTED if self.reports[Fate.INGESTED] else Fate.UNCHANGED
 
@@ -136,7 +143,7 @@ class Members:
         reach("members.done")
         header = {"members": found.reports.total(), "others": len(found.others)}
         shell = Transcript(container.NAME, 1, (), (), header=header)
-        self._store.finish_container(drop, attempt.export_id, shell, found.fate)
+        self._store.finish_container(drop, attempt.export_id, shell, found.fate, found.lost)
         return Report(
             drop.name,
             found.fate,

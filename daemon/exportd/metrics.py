@@ -45,7 +45,13 @@ class Metrics:
             "exportd_files", "Files by what became of them", ["outcome"], registry=registry
         )
         for fate in Fate:
-            self._files.labels(fate.value)
+            if fate is not Fate.DEFERRED:
+                self._files.labels(fate.value)
+        self._deferrals = Counter(
+            "exportd_deferrals",
+            "Times that a file was put off; the same file again each time it is tried",
+            registry=registry,
+        )
         self._messages = Counter(
             "exportd_messages",
             "Messages in files that were read",
@@ -54,7 +60,7 @@ class Metrics:
         )
         self._duration = Histogram(
             "exportd_ingest_duration_seconds",
-            "From claimed to archived",
+            "How long a file took, from claimed to archived",
             buckets=_BUCKETS_S,
             registry=registry,
         )
@@ -69,21 +75,31 @@ class Metrics:
         self._gauge("pending_files", "Seen, and not yet taken", lambda: watcher.pending)
         self._gauge(
             "canary_age_seconds",
-            "Since an event was last seen to arrive",
+            "How long ago an event was last seen to arrive",
             lambda: watcher.canary_age_s,
         )
-        self._gauge("oldest_pending_age_seconds", "0 when nothing waits", self._oldest_s)
+        self._gauge(
+            "oldest_pending_age_seconds",
+            "How long the oldest file waits; 0 when none does",
+            self._oldest_s,
+        )
         self._gauge("dead_letters", "Files that are set aside", self._dead_letters)
-        free = Gauge("exportd_fs_free_bytes", "Free space", ["fs"], registry=registry)
+        free = Gauge(
+            "exportd_fs_free_bytes",
+            "Free space where this folder lies",
+            ["fs"],
+            registry=registry,
+        )
         for name, folder in (("exports", folders.exports), ("archive", folders.archive)):
             free.labels(name).set_function(partial(_free_bytes, folder))
         registry.register(_Others(watcher, store, relay))
 
     def note(self, report: Report) -> None:
         """A file met its fate, or was deferred."""
-        self._files.labels(report.fate.value).inc()
         if is_deferred(report):
+            self._deferrals.inc()
             return
+        self._files.labels(report.fate.value).inc()
         self._last_success.set_to_current_time()
         self._duration.observe(report.duration_s)
         self._messages.labels("new").inc(report.new)
@@ -131,20 +147,24 @@ class _Others(Collector):
             value=self._watcher.missed,
         )
         restarts = CounterMetricFamily(
-            "exportd_watcher_restarts", "The watcher began anew", labels=["reason"]
+            "exportd_watcher_restarts", "How often the watcher began anew", labels=["reason"]
         )
         for reason, count in self._watcher.restarts.items():
             restarts.add_metric([reason], count)
         yield restarts
         errors = CounterMetricFamily(
-            "exportd_db_errors", "By class of the SQLSTATE", labels=["sqlstate_class"]
+            "exportd_db_errors",
+            "Errors of the database by class of the SQLSTATE",
+            labels=["sqlstate_class"],
         )
         for state, count in dict(self._store.server.errors).items():
             errors.add_metric([state], count)
         yield errors
         yield from self._alerts()
         yield CounterMetricFamily(
-            "exportd_log_suppressed", "Lines that were left out", value=suppressed.total
+            "exportd_log_suppressed",
+            "Repeated log lines that were left out",
+            value=suppressed.total,
         )
 
     def _alerts(self) -> Iterator[Metric]:
@@ -166,7 +186,7 @@ class _Others(Collector):
         yield outbox
         yield GaugeMetricFamily(
             "exportd_alerts_oldest_unsent_age_seconds",
-            "Since when the oldest alert waits that is not told yet",
+            "How long the oldest alert waits that is not told yet",
             value=oldest_s,
         )
 

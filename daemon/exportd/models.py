@@ -103,7 +103,7 @@ class Message:
     format says came before. Of several messages from one record the first has the
     record's span, the others an empty one at its end. ``tokens`` are counted once for
     each answer of a model; the keys are those of ``TOKENS``. ``extra`` holds everything
-    else that the format carries, under the keys of docs/formats.md where one fits.
+    else that the format carries, under the keys of docs/reference/formats.md where one fits.
     ``in_flight`` marks a result that was still running when the export was taken.
     """
 

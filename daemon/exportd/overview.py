@@ -10,12 +10,37 @@ from .alerts.listed import Alert
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingFile:
+    """A file in ``exports/``, by its path from there: since when, and why it is not taken."""
+
+    name: str
+    since: datetime
+    reason: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """Files in ``exports/``; ``since`` is when the oldest of them came."""
+    """Files in ``exports/``; ``since`` is when the oldest of them came.
+
+    ``sidecars`` are counted apart: what names the conversation of another file. ``oldest`` are
+    a few of both.
+    """
 
     files: int = 0
     since: datetime | None = None
     in_flight: int = 0
+    sidecars: int = 0
+    oldest: tuple[WaitingFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that works in a folder, by its lock."""
+
+    pid: int
+    host: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +90,8 @@ class Overview:
     """All of it; ``stored`` is None while the database does not answer.
 
     ``daemon`` says which process works in the folder since when, None when none does.
+    ``process`` is the same in its parts, where they are known. ``watch_roots`` are the folders
+    that it watches, with all below them. ``is_folder``: whether the memory folder is there.
     ``troubles`` are sentences about the surroundings: a full disk, no archive.
     """
 
@@ -78,6 +105,9 @@ class Overview:
     channels: tuple[str, ...]
     stored: Stored | None
     database_trouble: str | None = None
+    process: Process | None = None
+    watch_roots: tuple[str, ...] = ()
+    is_folder: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: moments as ISO 8601."""

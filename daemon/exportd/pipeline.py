@@ -19,6 +19,7 @@ import structlog
 
 from .archive import Archive
 from .crash import reach
+from .dead_letters import DeadLetters
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
@@ -58,6 +59,7 @@ class Pipeline:
         self._archive = archive
         self._manifest = manifest
         self._sidecars = sidecars
+        self.dead_letters = DeadLetters(folders, store)
         self._storing = Storing(store, limits, self._refund)
         self._owed: list[Callable[[], None]] = []
 
@@ -193,8 +195,15 @@ class Pipeline:
         name = self._archive.keep(claim.path, drop.sha256, archived_as)
         self._owe(partial(self._store.mark_archived, attempt.export_id, escape(name)))
         reach("archive.noted")
+        self._end_dead_letters(drop, attempt, report)
         self._intake.forget(claim)
         return replace(report, kept_as=f"{self._folders.archive.name}/{escape(name)}")
+
+    def _end_dead_letters(self, drop: Drop, attempt: Attempt, report: Report) -> None:
+        """What was set aside of these bytes, or under this name, was mended by this file."""
+        if any(anomaly.kind == "dead_letter" for anomaly in report.anomalies):
+            self.dead_letters.note()
+        self._owe(partial(self.dead_letters.settle, drop.name, attempt.export_id))
 
     def _dead_letter(
         self,
@@ -206,6 +215,7 @@ class Pipeline:
     ) -> Report:
         """The row first, so that a crash here is taken up again; then the file."""
         reach("dead_letter.begin")
+        self.dead_letters.note()
         name = self._archive.failed_name(claim.path, claim.claim_id)
         export_id = attempt.export_id if attempt else None
         if attempt is None or attempt.outcome is not Fate.DEAD_LETTER:

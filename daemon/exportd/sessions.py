@@ -10,34 +10,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
 
 from .errors import RefusedRequest, UnknownConversation
 from .identity import safe_id
+from .listed import Override
 from .manifest import Manifest
 from .placement import SegmentFact
 from .residence import follow, rehome
 from .store import Store, Transaction
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """One decision of a person. ``exports``: SHA-256 to the explicit id before a split."""
-
-    override_id: int
-    uuid: uuid.UUID
-    operation: str
-    from_id: str
-    into_id: str
-    exports: Mapping[str, str | None]
-    made_by: str
-    created_at: datetime
-    undone_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

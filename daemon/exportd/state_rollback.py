@@ -115,8 +115,9 @@ class Rollback:
             if path.exists():
                 name = self._archive.failed_name(path, claim_id)
                 self._archive.take_back(path, name, reason, datetime.now(UTC))
+            memory_dir = escape(str(self._folders.memory))
             self._store.forget_archived(
-                export.export_id, claim_id, export.name, escape(name), reason
+                export.export_id, claim_id, export.name, escape(name), reason, memory_dir
             )
         return len(removed)
 

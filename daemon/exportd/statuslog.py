@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,3 +58,15 @@ def _private(path: Path) -> BinaryIO:
     """Open to append; a new file is for its owner only, for it names files and sessions."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     return os.fdopen(descriptor, "ab")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """All lines, the rotated ones first; what is no text stands escaped."""
+    rotated = {
+        int(end): found
+        for found in path.parent.glob(f"{path.name}.*")
+        if (end := found.name.removeprefix(f"{path.name}.")).isascii() and end.isdigit()
+    }
+    for place in (*(rotated[number] for number in sorted(rotated, reverse=True)), path):
+        with suppress(FileNotFoundError), place.open(errors="backslashreplace") as file:
+            yield from file

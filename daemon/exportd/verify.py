@@ -154,6 +154,7 @@ class _Walk:
             return None
         self.done.checked["bytes"] += len(raw)
         if container := containers.named(export.format):
+            self.done.checked["containers"] += 1
             self.done.findings += self._members(export, container, raw)
             return None
         try:
@@ -292,7 +293,8 @@ class _Walk:
                     "dead_letter_missing",
                     f"the dead letter {original_name}",
                     "no such file",
-                    "nothing, if you took it away; else restore it from a backup",
+                    "if you deleted it: exportd dead-letters --forget; else restore it from a "
+                    "backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )
 

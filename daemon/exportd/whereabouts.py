@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import containers
-from .archived import is_plain, names, read_raw
+from .archived import names, read_raw
 from .checks.facts import ExportRow
 from .errors import MalformedExport
-from .folders import Folders, with_suffix_before_extension
+from .folders import Folders, is_plain, with_suffix_before_extension
 from .formats.text import escape, unescape
 from .store import Store
 from .store.checking import read_content, read_export, read_holders

@@ -38,6 +38,7 @@ from .spool import Spool
 from .statuslog import StatusLog
 from .store import Store
 from .teller import Teller
+from .waiting import Patience
 from .watcher import scan
 from .watcher.settling import Settling
 
@@ -91,6 +92,7 @@ class Workplace:
         )
         self.teller = Teller(folders, self.store, status_log)
         self.spool = Spool(folders.spool)
+        self.patience = Patience(settings.settle_time, settings.empty_timeout)
         self.settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
 
     def prepare(self) -> None:
@@ -99,7 +101,7 @@ class Workplace:
         reach("start.migrated")
         if not self.store.is_guarded():
             log.warning(
-                "store.unguarded", lacks="role exportd_app", see="docs/database-role.md"
+                "store.unguarded", lacks="role exportd_app", see="docs/how-to/server.md"
             )
         self.archive.check()
         self.archive.tidy()
@@ -107,6 +109,7 @@ class Workplace:
         for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
             if found := self.archive.find(unescape(name), sha256):
                 self.store.mark_archived(export_id, escape(found))
+        self.pipeline.dead_letters.take_up()
         write_down(self.store, self.manifest)
         reach("start.mended")
         if outdated := self.store.outdated({m.NAME: m.PARSER_VERSION for m in FORMATS}):
@@ -157,17 +160,11 @@ class Workplace:
         unseen: dict[Path, str] = {}
         for path in scan(self.folders.exports, unseen):
             try:
-                size_bytes = path.lstat().st_size
+                status = path.lstat()
             except OSError:
                 continue  # gone meanwhile
-            if not size_bytes:
-                minutes = self.settings.empty_timeout / 60
-                reason = f"it is empty; it becomes a dead letter when {minutes:g} minutes old"
-            elif has_writer(path):
-                reason = "a program has it open for writing"
-            else:
-                reason = why
-            yield Report(escape(path.name), Fate.DEFERRED, size_bytes, reason)
+            reason = self.patience.reason(path, status) or why
+            yield Report(escape(path.name), Fate.DEFERRED, status.st_size, reason)
         for folder, reason in unseen.items():
             yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)
 

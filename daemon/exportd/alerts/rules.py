@@ -1,7 +1,8 @@
 """What each kind of alert means, how bad it is, and what helps (DESIGN 6).
 
 Pure. The kinds are those of ``anomalies``, of dead letters, and of the conditions of the
-surroundings. docs/alerts.md has this table with an example of each message; a test compares.
+surroundings. docs/reference/alerts.md has this table with an example of each message; a
+test compares.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ RULES: dict[str, Rule] = {
             "files_waiting",
             Severity.WARNING,
             "Files wait and are not taken",
-            "The status log says why each file waits.",
+            "`exportd status` says of the oldest why they wait.",
             lasts=True,
             after=_SURROUNDINGS,
         ),
@@ -146,7 +147,7 @@ RULES: dict[str, Rule] = {
             "dead_letter",
             Severity.WARNING,
             "A file could not be ingested",
-            "See its .reason.txt in exports-failed/, mend the cause and drop it again.",
+            "See `exportd dead-letters`, mend the cause, then `exportd retry`.",
         ),
         # -- what is odd --------------------------------------------------------------
         Rule(

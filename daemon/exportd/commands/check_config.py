@@ -14,32 +14,61 @@ from ..settings import Settings
 
 
 @click.command("check-config")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
-def command(ctx: click.Context) -> int:
-    """Print the settings in force.
+def command(ctx: click.Context, *, as_json: bool) -> int:
+    """Print the settings in force, each with its origin.
 
-    Each with where it comes from; exit 78 when one is wrong, with all that is.
+    Passwords and tokens are not shown. Exit code 78: something is wrong; all that is, is
+    named.
+
+    \b
+    exportd check-config
+    exportd check-config | grep alerts
+    exportd --config other.toml check-config
     """
     settings: Settings = ctx.obj
+    _ = settings.memory_dir  # wrong settings are told here, before their origin is looked for
     parent = ctx.parent.params if ctx.parent else {}
     found = sources(parent.get("config"))
     if parent.get("memory_dir"):
         found["memory_dir"] = "--memory-dir"
-    for name in setting_names():
-        value: object = settings
-        for part in name.split("."):
-            value = getattr(value, part)
-        click.echo(f"{name} = {_shown(value)}  # {found[name]}")
+    values = {name: _value(settings, name) for name in setting_names()}
+    if as_json:
+        records = {
+            name: {"value": _plain(name, value), "origin": found[name]}
+            for name, value in values.items()
+        }
+        click.echo(json.dumps({"settings": records}, ensure_ascii=False))
+        return 0
+    for name, value in values.items():
+        shown = "not set" if value is None else json.dumps(_plain(name, value))
+        click.echo(f"{name} = {shown}  # {found[name]}")
     return 0
 
 
-def _shown(value: object) -> str:
-    """A value as TOML writes it; of a URL everything but the password."""
+def _value(settings: Settings, name: str) -> object:
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _plain(name: str, value: object) -> object:
+    """For JSON, which is also how TOML writes it; a secret is not shown.
+
+    Of the database's URL all but the password; that of a webhook is a secret as a whole.
+    """
     if isinstance(value, Path):
-        return json.dumps(str(value.absolute()))
+        return str(value.absolute())
     if isinstance(value, SecretStr):
-        return json.dumps(_without_password(value.get_secret_value()))
-    return "not set" if value is None else json.dumps(value)
+        shown = _without_password if name == "database.url" else _hidden
+        return shown(value.get_secret_value())
+    return value
+
+
+def _hidden(_: str) -> str:
+    return "…"
 
 
 def _without_password(url: str) -> str:

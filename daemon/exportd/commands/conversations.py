@@ -3,20 +3,65 @@
 from __future__ import annotations
 
 import difflib
+import getpass
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import click
 
-from ..errors import UnknownConversation
+from ..config import load
+from ..errors import ConfigurationError, UnknownConversation
 from ..folders import Folders
 from ..formats.text import escape, printable
+from ..identity import safe_id
+from ..lifecycle import database
 from ..settings import Settings
 from ..statuslog import StatusLog
-from ..store import Store
+from ..store import Store, listing
 from ..teller import Teller
 
 _MOST = 5  # of names in an error
+
+
+class Day(click.ParamType[datetime]):
+    """A day, from its beginning in UTC, or a moment in ISO 8601; an aware ``datetime``."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"expected a date as 2026-01-31, or 2026-01-31T18:30, found {str(value)!r}",
+                param,
+                ctx,
+            )
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store of the memory folder that is set; closed in the end."""
+    with database(settings, Folders(settings.memory_dir.absolute())) as found:
+        store = Store(found.url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def who() -> str:
+    """Who gives the command."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return "unknown"
 
 
 def named(store: Store, name: str) -> str:
@@ -30,9 +75,27 @@ def named(store: Store, name: str) -> str:
             f"{printable(name)} is another name of {len(found)} conversations: "
             f"{', '.join(found[:_MOST])}{', …' if len(found) > _MOST else ''}; say which"
         )
-    close = difflib.get_close_matches(name, store.conversation_ids(), n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(close)}?" if close else "; 'exportd stats' lists them"
+    names = store.run(listing.names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = " or ".join(map(printable, close))
+    hint = f"; did you mean {near}?" if close else "; 'exportd sessions' lists them"
     raise UnknownConversation(f"there is no conversation {printable(name)}{hint}")
+
+
+def complete_ids(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What the shell offers for an id: the session files' names; the database is not asked."""
+    given = ctx.find_root().params
+    memory_dir = given.get("memory_dir")
+    try:
+        settings = load(given.get("config"), {"memory_dir": memory_dir} if memory_dir else {})
+    except ConfigurationError:
+        return []
+    files = Folders(settings.memory_dir.absolute()).sessions.glob("*.md")
+    return sorted(
+        path.stem
+        for path in files
+        if path.stem.startswith(incomplete) and path.stem == safe_id(path.stem)
+    )
 
 
 def write_sessions(

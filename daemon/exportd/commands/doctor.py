@@ -36,12 +36,13 @@ class Check:
 def command(settings: Settings, *, crash_points: bool, as_json: bool) -> int:
     """Say what is well and what is not.
 
-    75 when something is not.
-
     \b
     exportd doctor
+    exportd doctor --json | jq '.[] | select(.is_well | not)'
     exportd doctor --crash-points
-    EXPORTD_CRASH_AT=store.written exportd run    dies by SIGKILL at this point
+
+    Exit code 75: something is not well. EXPORTD_CRASH_AT=POINT makes exportd die by SIGKILL
+    at one of the crash points, for tests.
     """
     if crash_points:
         _print_crash_points(as_json=as_json)

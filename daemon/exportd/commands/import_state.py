@@ -23,6 +23,7 @@ from ..log import configure
 from ..render.wording import some
 from ..settings import Settings
 from ..state_report import Progress, RolledBack, Side, TakenOver
+from .terminal import is_quiet
 
 
 @click.command("import-state")
@@ -39,10 +40,12 @@ def command(settings: Settings, folder: Path, *, rollback: bool, as_json: bool) 
     No daemon may work in the memory folder meanwhile.
 
     \b
-    0   every line is stored or set aside
-    65  something did not arrive, or could not be rolled back: the report says what
-    73  a daemon has the memory folder: stop it first
-    75  something has to wait: run the same command again
+    exportd import-state MEMORY-CONTEXT/dedup_state
+    exportd import-state --rollback MEMORY-CONTEXT/dedup_state
+
+    Exit codes: 0 every line is stored or set aside; 65 something did not arrive, or could
+    not be rolled back, and the report says what; 73 a daemon has the memory folder; 75
+    something has to wait, run the same command again.
     """
     work = import_state.roll_back if rollback else import_state.take_over
     with _progress() as progress:
@@ -62,7 +65,7 @@ def command(settings: Settings, folder: Path, *, rollback: bool, as_json: bool) 
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """A bar on a terminal, where log lines would break it; nothing elsewhere."""
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield lambda _what, _done, _total: None
         return
     configure("warning", "console")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
-from itertools import chain, count
 from pathlib import Path
 
 import click
 
 from .. import manifest
-from ..errors import ConfigurationError, DiskTrouble, FolderInUse, RefusedRequest
-from ..folders import Folders, is_unfinished, sidecar_of
+from ..errors import ConfigurationError, FolderInUse, RefusedRequest
+from ..folders import Folders
 from ..formats.text import escape, printable
-from ..intake.sidecar import is_clear
+from ..handover import drop, new_folder, refuse_unclear, refuse_unfit, tidy
 from ..lifecycle import database, stop_on_signals
 from ..models import Fate, Report, is_deferred
 from ..once import run_once
@@ -30,8 +27,6 @@ from ..store import Store
 from ..watcher import scan
 from ..workplace import limits, workplace
 from .terminal import bar
-
-_NAME_BYTES = 255
 
 
 @click.command("ingest")
@@ -68,14 +63,14 @@ def command(
     """
     folders = Folders(settings.memory_dir.absolute())
     if session_id is not None:
-        _refuse_unclear(session_id)
+        refuse_unclear(session_id)
     files = [file for path in paths for file in _files(path, folders)]
     if not files:
         raise RefusedRequest(
             f"{printable(escape(str(paths[0])))}: expected files to ingest, found none"
         )
     for file in files:
-        _refuse_unfit(file, session_id)
+        refuse_unfit(file, session_id)
     if dry_run:
         reports = _rehearse(settings, folders, files, session_id)
     else:
@@ -123,9 +118,9 @@ def _ingest(
     settings: Settings, folders: Folders, files: list[Path], session_id: str | None
 ) -> list[Report] | None:
     """What became of everything that waited; None where a daemon takes it up."""
-    aside = folders.exports / f"ingest-{uuid.uuid4().hex[:8]}"
+    aside = new_folder(folders.exports)
     for file in files:
-        _drop(file, folders.exports, aside, session_id)
+        drop(file, folders.exports, aside, session_id)
     try:
         with workplace(settings, stop_on_signals()) as place, bar("Ingesting") as show:
             waiting = len(list(scan(folders.exports)))
@@ -133,7 +128,7 @@ def _ingest(
     except FolderInUse:
         return None
     finally:
-        _tidy(aside)
+        tidy(aside)
 
 
 def _handed_over(count: int, folders: Folders, *, as_json: bool) -> str:
@@ -155,13 +150,6 @@ def _code(reports: list[Report], files: list[Path]) -> int:
     return os.EX_DATAERR if dead else 0
 
 
-def _tidy(aside: Path) -> None:
-    """A folder goes when everything in it was taken."""
-    for folder in (*aside.glob("*"), aside):
-        with suppress(OSError):
-            folder.rmdir()
-
-
 def _files(path: Path, folders: Folders) -> Iterator[Path]:
     """What is to be copied: not our own list, and nothing that waits already."""
     for file in scan(path) if path.is_dir() else iter([path]):
@@ -171,62 +159,3 @@ def _files(path: Path, folders: Folders) -> Iterator[Path]:
         if path.is_dir() and place.is_relative_to(folders.exports.resolve()):
             continue
         yield file
-
-
-def _refuse_unclear(session_id: str) -> None:
-    """What no sidecar could say (see ``intake.sidecar``)."""
-    if not is_clear(session_id):
-        raise RefusedRequest(
-            f"--session-id {printable(session_id)!r}: expected one line of UTF-8 text, the id "
-            "of a conversation"
-        )
-
-
-def _refuse_unfit(file: Path, session_id: str | None) -> None:
-    name = printable(file.name)
-    if is_unfinished(file.name):
-        raise RefusedRequest(
-            f"{name}: a name like this is of a hidden or unfinished file, which exportd leaves "
-            "alone; give it another name"
-        )
-    if not file.is_file():
-        raise RefusedRequest(f"{name}: expected a regular file, and it is none")
-    if session_id is not None and len(os.fsencode(sidecar_of(file).name)) > _NAME_BYTES:
-        raise RefusedRequest(
-            f"{name}: the name is too long for --session-id; give it a shorter"
-        )
-
-
-def _drop(file: Path, exports: Path, aside: Path, session_id: str | None) -> None:
-    """Copy under a hidden name, then show it whole; ``aside`` where its name is taken."""
-    temporary = exports / f".{uuid.uuid4().hex}.tmp"
-    try:
-        shutil.copy2(file, temporary)
-        for folder in chain([exports, aside], (aside / f"{n}" for n in count(2))):
-            folder.mkdir(exist_ok=True)
-            if _show(temporary, folder / file.name, session_id):
-                return
-    except OSError as error:
-        raise DiskTrouble(
-            f"{file}: cannot be copied to {exports} ({error.strerror})"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _show(temporary: Path, place: Path, session_id: str | None) -> bool:
-    """Behind its sidecar; False where either name is taken, by a link or anything."""
-    sidecar = sidecar_of(place)
-    try:
-        if session_id is not None:
-            with sidecar.open("x", encoding="utf-8") as file:
-                file.write(session_id + "\n")
-    except FileExistsError:
-        return False
-    try:
-        os.link(temporary, place)
-    except FileExistsError:
-        if session_id is not None:
-            sidecar.unlink(missing_ok=True)  # it must not name the file that waits there
-        return False
-    return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 
 import click
 
@@ -10,22 +13,24 @@ from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..lifecycle import database, held
+from ..render.wording import some
 from ..settings import Settings
 from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
 from ..workplace import limits
 from .conversations import write_sessions
-from .terminal import bar
+from .terminal import bar, note
 
 
 @click.command("reindex")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
-def command(settings: Settings, *, dry_run: bool) -> int:
+def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
     """Rebuild the database from exports-archive/ alone.
 
     \b
     exportd reindex --dry-run    read everything again and compare
-    exportd reindex              the same, and put it in the place of what is stored
+    exportd reindex              the same, and replace what is stored
 
     After a lost database, or when a newer exportd reads a format better. Everything is
     built beside what is stored, which stays as it is until the last moment; an interrupted
@@ -44,7 +49,7 @@ def command(settings: Settings, *, dry_run: bool) -> int:
         store = Store(found.url)
         contents = reindex.inventory(folders, store)
         if contents and not (folders.archive / manifest.NAME).exists():
-            click.echo(
+            note(
                 f"There is no {folders.archive.name}/{manifest.NAME}: names and times are "
                 "those of the archived files, and what people decided is known from the "
                 "database alone."
@@ -59,37 +64,69 @@ def command(settings: Settings, *, dry_run: bool) -> int:
                 lambda: show(next(count), len(contents)),
                 limits(settings),
             )
-        for problem in problems:
-            click.echo(f"{problem.name} cannot be read: {problem.reason}")
         if any(problem.is_known for problem in problems):
-            click.echo("Nothing was changed; what is built so far is kept for the next run.")
+            _print(_Rebuilt(len(contents), problems), as_json=as_json)
             return os.EX_DATAERR
         before = set(store.conversation_ids())
         staging = Store(staging_url(found.url))
         changed = list(reindex.differences(store, staging))
         after = set(staging.conversation_ids())
         staging.close()
-        _tell(len(contents), len(after), changed)
+        rebuilt = _Rebuilt(len(contents), problems, len(after), changed)
         if dry_run:
             discard_staging(found.url)
-            click.echo("Nothing was changed (--dry-run).")
+            _print(rebuilt, as_json=as_json)
             return 0
         store.run(swap)
         code = write_sessions(settings, folders, store, before | after)
         store.close()
-    click.echo("The database is rebuilt from the archive.")
+    _print(replace(rebuilt, is_changed=True), as_json=as_json)
     return code
 
 
-def _tell(files: int, conversations: int, changed: list[reindex.Difference]) -> None:
-    click.echo(f"{files} archived contents give {conversations} conversations.")
-    if not changed:
-        click.echo("They are exactly what is stored.")
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    """``conversations`` and ``differences``: None where a known file cannot be read."""
+
+    archived_files: int
+    problems: list[reindex.Problem]
+    conversations: int | None = None
+    differences: list[reindex.Difference] | None = None
+    is_changed: bool = False
+
+
+def _print(done: _Rebuilt, *, as_json: bool) -> None:
+    text = json.dumps(asdict(done), ensure_ascii=False) if as_json else "\n".join(_told(done))
+    click.echo(text)
+
+
+def _told(done: _Rebuilt) -> Iterator[str]:
+    for problem in done.problems:
+        yield f"{problem.name} cannot be read: {problem.reason}"
+    if done.conversations is None or done.differences is None:
+        yield "Nothing was changed; what is built so far is kept for the next run."
         return
-    click.echo(f"{len(changed)} conversations differ from what is stored:")
-    width = max(len(difference.conversation_id) for difference in changed)
-    for difference in changed:
-        click.echo(
-            f"  {difference.conversation_id:<{width}}  {difference.before:>6} -> "
-            f"{difference.after:>6} messages  {difference.what}"
+    gives = "gives" if done.archived_files == 1 else "give"
+    conversations = some(done.conversations, "conversation")
+    yield f"{some(done.archived_files, 'archived file')} {gives} {conversations}."
+    yield from _differences(done.differences)
+    yield (
+        "The database is rebuilt from the archive."
+        if done.is_changed
+        else "Nothing was changed (--dry-run)."
+    )
+
+
+def _differences(found: list[reindex.Difference]) -> Iterator[str]:
+    if not found:
+        yield "They are exactly what is stored."
+        return
+    differ = "differs" if len(found) == 1 else "differ"
+    yield f"{some(len(found), 'conversation')} {differ} from what is stored:"
+    width = max(len(difference.conversation_id) for difference in found)
+    for one in found:
+        noun = "message" if one.after == 1 else "messages"
+        yield (
+            f"  {one.conversation_id:<{width}}  {one.before:>6,} -> {one.after:>6,} {noun}"
+            f"  {one.what}"
         )

@@ -28,9 +28,12 @@ def command(settings: Settings, *, once: bool, as_json: bool) -> int:
     exportd.toml and EXPORTD_…; 'exportd check-config' prints them all.
 
     \b
-    exportd run          the daemon
-    exportd run --once   drain the folder; 0: every file met its fate, dead letters
-                         included; 75: something had to be deferred
+    exportd run                the daemon
+    exportd run --once         drain the folder and print the report
+    exportd run --once --json | jq -r '.files[] | .fate + " " + .name'
+
+    Exit codes of --once: 0 when every file met its fate, dead letters included; 75 when
+    something had to be deferred.
     """
     if as_json and not once:
         raise click.UsageError("--json goes with --once")

@@ -1,13 +1,11 @@
-"""``exportd sessions``: what people know better than names and texts."""
+"""``exportd sessions``: which conversations there are, and what people know better of them."""
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import click
 
@@ -16,64 +14,87 @@ from ..errors import RefusedRequest
 from ..folders import Folders
 from ..formats.text import printable
 from ..identity import safe_id
-from ..lifecycle import database
+from ..listed import Override
 from ..manifest import Manifest
-from ..render.wording import some
-from ..sessions import Change, Override
+from ..render import decisions
+from ..sessions import Change
 from ..settings import Settings
 from ..store import Store, Transaction
 from ..suggestions import ExportSeen, suggest
-from .conversations import named, write_sessions
+from .conversations import named, opened, who, write_sessions
+from .session_list import list_sessions, listing_options
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
-@click.group("sessions")
-def command() -> None:
-    """Rename, merge and split conversations.
-
-    Every decision can be undone.
+@click.group("sessions", invoke_without_command=True)
+@listing_options
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> int | None:
+    """List conversations; rename, merge and split them.
 
     \b
+    exportd sessions
+    exportd sessions --risk medium --since 2026-01-01
+    exportd sessions --json | jq -r '.sessions[].conversation_id'
     exportd sessions suggest
     exportd sessions merge garden-2 garden-3 --into garden
     exportd sessions split garden --segment 2 --into greenhouse
     exportd sessions rename session-1f2e3d4c garden
     exportd sessions undo 3
 
-    Exports that arrive later follow a decision, too.
+    Every decision can be undone, and exports that arrive later follow it, too.
     """
+    if ctx.invoked_subcommand is None:
+        return list_sessions(ctx.obj, **options)
+    if any(options.values()):
+        raise click.UsageError(
+            f"options stand behind the command: exportd sessions {ctx.invoked_subcommand}"
+        )
+    return None
+
+
+@command.command("list")
+@listing_options
+@click.pass_obj
+def list_(settings: Settings, /, **options: Any) -> int:
+    """Every conversation, the newest first."""
+    return list_sessions(settings, **options)
 
 
 @command.command("rename")
 @click.argument("conversation")
 @click.argument("new_id")
+@_json_option
 @click.pass_obj
-def rename(settings: Settings, *, conversation: str, new_id: str) -> int:
+def rename(settings: Settings, *, conversation: str, new_id: str, as_json: bool) -> int:
     """Give a conversation another id; the old one stays as an alias."""
     _require_name(new_id)
-    with _store(settings) as store:
+    with opened(settings) as store:
         old = named(store, conversation)
-        code = _decide(settings, store, lambda tx: sessions.rename(tx, old, new_id, _who()))
-    _tell_written(new_id)
+        decided = partial(sessions.rename, old=old, new=new_id, made_by=who())
+        code = _decide(settings, store, [decided], as_json=as_json)
+    if not as_json:
+        _tell_written(new_id)
     return code
 
 
 @command.command("merge")
 @click.argument("conversations", nargs=-1, required=True, metavar="ID...")
 @click.option("--into", required=True, help="The conversation that they become part of.")
+@_json_option
 @click.pass_obj
-def merge(settings: Settings, *, conversations: tuple[str, ...], into: str) -> int:
+def merge(
+    settings: Settings, *, conversations: tuple[str, ...], into: str, as_json: bool
+) -> int:
     """Make conversations part of another, as segments in the order of their dates."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         target = named(store, into)
-        codes = [
-            _decide(settings, store, partial(_merge, source=source, target=target))
+        decided = [
+            partial(sessions.merge, source=source, into_id=target, made_by=who())
             for source in [named(store, name) for name in conversations]
         ]
-    return max(codes)
-
-
-def _merge(tx: Transaction, source: str, target: str) -> Change:
-    return sessions.merge(tx, source, target, _who())
+        return _decide(settings, store, decided, as_json=as_json)
 
 
 @command.command("split")
@@ -87,31 +108,39 @@ def _merge(tx: Transaction, source: str, target: str) -> Change:
     help="Its number in the session file, from 1; may be given again.",
 )
 @click.option("--into", required=True, help="The conversation that gets them, new or not.")
+@_json_option
 @click.pass_obj
 def split(
-    settings: Settings, *, conversation: str, segments: tuple[int, ...], into: str
+    settings: Settings,
+    *,
+    conversation: str,
+    segments: tuple[int, ...],
+    into: str,
+    as_json: bool,
 ) -> int:
     """Move segments of a conversation to another one."""
     _require_name(into)
-    with _store(settings) as store:
+    with opened(settings) as store:
         source = named(store, conversation)
-        code = _decide(
-            settings,
-            store,
-            lambda tx: sessions.split(tx, source, segments, into, _who()),
-            f"{_segments(segments)} of {source}",
+        decided = partial(
+            sessions.split, source=source, ordinals=segments, into=into, made_by=who()
         )
-    _tell_written(into)
+        what = f"{decisions.numbered(segments)} of {source}"
+        code = _decide(settings, store, [decided], as_json=as_json, what=what)
+    if not as_json:
+        _tell_written(into)
     return code
 
 
 @command.command("undo")
 @click.argument("decision", type=int)
+@_json_option
 @click.pass_obj
-def undo(settings: Settings, *, decision: int) -> int:
+def undo(settings: Settings, *, decision: int, as_json: bool) -> int:
     """Take a decision back; 'exportd sessions history' has the numbers."""
-    with _store(settings) as store:
-        return _decide(settings, store, lambda tx: sessions.undo(tx, decision))
+    with opened(settings) as store:
+        decided = partial(sessions.undo, override_id=decision)
+        return _decide(settings, store, [decided], as_json=as_json)
 
 
 @command.command("history")
@@ -119,12 +148,12 @@ def undo(settings: Settings, *, decision: int) -> int:
 @click.pass_obj
 def history(settings: Settings, *, as_json: bool) -> int:
     """Every decision that was made, the undone ones too."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         overrides = store.run(sessions.history)
     if as_json:
-        click.echo(json.dumps([_record(override) for override in overrides]))
+        click.echo(json.dumps([override.as_dict() for override in overrides]))
     else:
-        click.echo("\n".join(map(_told, overrides)) or "No decision was made so far.")
+        click.echo("\n".join(map(decisions.told, overrides)) or "No decision was made so far.")
     return 0
 
 
@@ -133,7 +162,7 @@ def history(settings: Settings, *, as_json: bool) -> int:
 @click.pass_obj
 def suggestions(settings: Settings, *, as_json: bool) -> int:
     """Conversations that may be one session, with the evidence; merges nothing."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         rows = store.run(lambda tx: tx.rows("exports_seen"))
         overrides = store.run(sessions.history)
     found = suggest([ExportSeen(*row) for row in rows], _parted(overrides))
@@ -154,75 +183,50 @@ def suggestions(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    with database(settings, Folders(settings.memory_dir.absolute())) as found:
-        store = Store(found.url)
-        try:
-            yield store
-        finally:
-            store.close()
-
-
 def _decide(
     settings: Settings,
     store: Store,
-    work: Callable[[Transaction], Change],
+    decided: Sequence[Callable[[Transaction], Change]],
+    *,
+    as_json: bool,
     what: str | None = None,
 ) -> int:
-    """Carry a decision out, write it down beside the archive, and tell; the exit code.
+    """Carry decisions out, write them down beside the archive, and tell; the exit code.
 
-    ``what``: that which was split off, in more detail than the decision itself knows.
+    ``what``: that which was split off, in more detail than the decision itself knows. Where
+    one is refused, what was carried out before it stays, and is told.
     """
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    change = store.run(work)
-    sessions.write_down(store, Manifest(folders.archive))
-    code = write_sessions(settings, folders, store, change.changed)
-    if change.override.undone_at is None:
-        click.echo(_told(change.override, what))
-        click.echo(f"Undo: exportd sessions undo {change.override.override_id}")
-    else:
-        click.echo(f"Undone: decision {change.override.override_id}, {_named(change.override)}")
+    done: list[Change] = []
+    code = 0
+    try:
+        for work in decided:
+            done.append(store.run(work))
+            sessions.write_down(store, Manifest(folders.archive))
+            code = max(code, write_sessions(settings, folders, store, done[-1].changed))
+            if not as_json:
+                _tell(done[-1], what)
+    finally:
+        if as_json and done:
+            click.echo(json.dumps(_facts(done), ensure_ascii=False))
     return code
 
 
-def _told(override: Override, what: str | None = None) -> str:
-    """A decision as a sentence in force, or as the record of one that was undone."""
-    made = override.created_at.astimezone(UTC)
-    by = f"(decided by {printable(override.made_by)}, {made:%Y-%m-%d %H:%M} UTC)"
-    if override.undone_at is not None:
-        undone = override.undone_at.astimezone(UTC)
-        told = f"{_named(override)} {by}, undone {undone:%Y-%m-%d %H:%M} UTC"
+def _tell(change: Change, what: str | None) -> None:
+    override = change.override
+    if override.undone_at is None:
+        click.echo(decisions.told(override, what))
+        click.echo(f"Undo: exportd sessions undo {override.override_id}")
     else:
-        told = f"{_sentence(override, what)} {by}"
-    return f"{override.override_id}. {told}"
+        click.echo(f"Undone: decision {override.override_id}, {decisions.named(override)}")
 
 
-def _sentence(override: Override, what: str | None) -> str:
-    """A split is kept as a list of exports, so in the end only they can be counted."""
-    if override.operation == "split":
-        shown = (
-            what or f"what {some(len(override.exports), 'export')} of {override.from_id} shows"
-        )
-        are = "belong" if shown.startswith("segments") else "belongs"
-        return f"{shown} {are} to {override.into_id}"
-    verb = "is called" if override.operation == "rename" else "is part of"
-    return f"{override.from_id} {verb} {override.into_id}"
-
-
-def _named(override: Override) -> str:
-    words = {
-        "rename": "the renaming of {0} to {1}",
-        "merge": "the merge of {0} into {1}",
-        "split": "the split of segments of {0} into {1}",
+def _facts(done: Sequence[Change]) -> dict[str, Any]:
+    return {
+        "decisions": [change.override.as_dict() for change in done],
+        "changed": sorted({name for change in done for name in change.changed}),
     }
-    return words[override.operation].format(override.from_id, override.into_id)
-
-
-def _segments(ordinals: tuple[int, ...]) -> str:
-    *others, last = map(str, sorted(set(ordinals)))
-    return f"segments {', '.join(others)} and {last}" if others else f"segment {last}"
 
 
 def _require_name(name: str) -> None:
@@ -250,23 +254,3 @@ def _parted(overrides: list[Override]) -> list[frozenset[str]]:
 
     splits = (o for o in in_force if o.operation == "split")
     return [frozenset({today(o.from_id), today(o.into_id)}) for o in splits]
-
-
-def _record(override: Override) -> dict[str, object]:
-    undone_at = override.undone_at
-    return {
-        "decision": override.override_id,
-        "operation": override.operation,
-        "from_id": override.from_id,
-        "into_id": override.into_id,
-        "exports": sorted(override.exports),
-        "made_by": override.made_by,
-        "created_at": override.created_at.astimezone(UTC).isoformat(),
-        "undone_at": undone_at.astimezone(UTC).isoformat() if undone_at else None,
-    }
-
-
-def _who() -> str:
-    with suppress(KeyError, OSError):
-        return getpass.getuser()
-    return "unknown"

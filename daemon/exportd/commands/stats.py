@@ -16,19 +16,24 @@ from ..render import stats as render
 from ..settings import Settings
 from ..statistics import total
 from ..store import Store
-from .conversations import named
+from .conversations import complete_ids, named
 
 
 @click.command("stats")
-@click.argument("name", required=False, metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=complete_ids)
 @click.option("--json", "as_json", is_flag=True, help="The same numbers as JSON, exact.")
 @click.pass_obj
 def command(settings: Settings, *, name: str | None, as_json: bool) -> int:
     """Print statistics of one or all conversations.
 
     \b
-    exportd stats                    a Markdown table; ids are whole when it goes to a file
-    exportd stats rollout-master     one conversation, with every reason for its risk
+    exportd stats                 a Markdown table; in a file, ids are whole
+    exportd stats garden          one conversation, with the reasons for its risk
+    exportd stats --json | jq .total.count_savings_pct
+
+    An export is a distinct content with messages in it: a file, or a conversation in a
+    container. Containers, empty exports and dead letters are not counted; 'exportd verify'
+    counts them, and 'exportd reindex' counts archived files.
     """
     with (
         database(settings, Folders(settings.memory_dir.absolute())) as found,

@@ -13,17 +13,18 @@ import click
 
 from ..channels import connected
 from ..errors import TransientError
-from ..folders import Folders, disk_bytes, filling, is_sidecar, low_space
+from ..folders import Folders, disk_bytes, filling, low_space
 from ..formats.text import escape, printable
-from ..lifecycle import database, holder
+from ..lifecycle import database, holder, process
 from ..models import RiskLevel, Severity
 from ..overview import AtRisk, Disk, Overview, Stored, Waiting
 from ..render.overview import next_steps, overview
 from ..settings import Settings
 from ..store import Outbox, Store, desk
-from ..watcher import scan
+from ..waiting import Patience, survey
 
 _LAST = 10
+_OLDEST = 5  # of the files that wait
 _MOST = 1000  # alerts that are counted
 _LEVELS = (RiskLevel.HIGH, RiskLevel.MEDIUM)  # the worst first
 
@@ -58,24 +59,44 @@ def _look(settings: Settings) -> Overview:
             stored = _stored(settings, folders, store)
     except TransientError as error:
         trouble = str(error)
-    missing = f"{printable(str(folders.exports))} is no folder"
-    troubles = (
-        None if folders.exports.is_dir() else missing,
-        low_space(folders, settings.disk_reserve_bytes)
-        or filling(folders, settings.alerts.disk_free_percent),
-    )
+    troubles = tuple(_troubles(settings, folders))
+    exports = escape(str(folders.exports))
     return Overview(
         escape(str(folders.memory)),
-        escape(str(folders.exports)),
+        exports,
         daemon,
-        _waiting(folders),
+        _waiting(settings, folders, _why(daemon, trouble, troubles)),
         tuple(_dead_letters(folders)),
         tuple(_disks(folders)),
-        tuple(filter(None, troubles)),
+        troubles,
         tuple(connected(settings)),
         stored,
         trouble,
+        process(daemon),
+        (exports,) if daemon else (),
+        folders.memory.is_dir(),
     )
+
+
+def _troubles(settings: Settings, folders: Folders) -> Iterator[str]:
+    if not folders.memory.is_dir():
+        return  # which is told apart
+    if not folders.exports.is_dir():
+        yield f"{printable(str(folders.exports))} is no folder"
+    if low := (
+        low_space(folders, settings.disk_reserve_bytes)
+        or filling(folders, settings.alerts.disk_free_percent)
+    ):
+        yield low
+
+
+def _why(daemon: str | None, trouble: str | None, troubles: tuple[str, ...]) -> str:
+    """Why a file waits about which nothing is wrong."""
+    if daemon is None:
+        return "no daemon works in this folder"
+    if trouble:
+        return "the database does not answer"
+    return troubles[0] if troubles else "its turn has not come yet"
 
 
 def _stored(settings: Settings, folders: Folders, store: Store) -> Stored:
@@ -102,14 +123,10 @@ def _stored(settings: Settings, folders: Folders, store: Store) -> Stored:
     )
 
 
-def _waiting(folders: Folders) -> Waiting:
-    since = []
-    for path in scan(folders.exports):
-        with suppress(OSError):
-            if not is_sidecar(path.name):  # these wait for their export, by right
-                since.append(path.lstat().st_ctime)
-    oldest = datetime.fromtimestamp(min(since), UTC) if since else None
-    return Waiting(len(since), oldest, len(list(folders.inflight.glob("*"))))
+def _waiting(settings: Settings, folders: Folders, otherwise: str) -> Waiting:
+    patience = Patience(settings.settle_time, settings.empty_timeout)
+    in_flight = len(list(folders.inflight.glob("*")))
+    return survey(folders.exports, patience, in_flight, otherwise, _OLDEST)
 
 
 def _dead_letters(folders: Folders) -> list[str]:

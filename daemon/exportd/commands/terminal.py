@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+
+from ..log import shows_colours
 
 # What is done sooner needs no progress bar.
 _SOON_S = 1.0
@@ -56,11 +57,13 @@ def is_quiet() -> bool:
 
 def is_colourful() -> bool:
     """Whether stdout shows colours: a terminal, and nobody set NO_COLOR (no-color.org)."""
-    return (
-        sys.stdout.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+    return shows_colours(sys.stdout)
+
+
+def note(text: str) -> None:
+    """On stderr what is good to know, and no error; nothing with --quiet."""
+    if not is_quiet():
+        click.echo(text, err=True)
 
 
 def page(pieces: Iterator[str]) -> None:

@@ -36,22 +36,18 @@ from .terminal import bar
 def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
     """Check archive against database.
 
-    \b
     Every archived file has the bytes that were ingested, each byte accounted for; every
     message of every file stands in the database at its place, and nothing else does;
     counts, indices and watermarks are right. A daemon may run meanwhile, but for --deep,
     which proves that the archive alone gives the same conversations, names included.
 
     \b
-    --json prints one object:
-      healthy      true when no damage was found
-      checked      counts: exports, messages, renderings, segments, conversations, bytes …
-                   and duration_s
-      bytes        archived bytes by class: messages, header, notice, separator, faults,
-                   "ignored: REASON", and containers, whose members are counted as well
-      not_checked  exports that nothing can be said about, by reason
-      findings     list, damage first; each has severity (damage or note), kind, expected,
-                   found, what_to_do, conversation_id, message_index, file
+    exportd verify
+    exportd verify --deep
+    exportd verify --json | jq '.findings[] | .kind'
+
+    Exit code 65: damage was found; every finding says what to do. Counted are exports,
+    empty ones included, and the containers that some of them came in.
     """
     folders = Folders(settings.memory_dir.absolute())
     started = time.monotonic()

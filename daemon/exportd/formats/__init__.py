@@ -23,6 +23,7 @@ from . import (
     role_messages,
 )  # fmt: skip
 from .base import Confidence, Format
+from .heads import is_cut
 
 FORMATS: tuple[Format, ...] = (
     claude_code_text, claude_code_jsonl, claude_ai, chatgpt, codex_jsonl, opencode, gemini_cli,
@@ -78,6 +79,8 @@ def _why_unknown(head: bytes, judged: list[tuple[Format, Confidence]]) -> str:
     near = [f"{module.TITLE}: {why.reason}" for module, why in judged if why.is_near]
     if near:
         return f"this looks like an export and is none that exportd reads ({'; '.join(near)})"
+    if len(head) < HEAD_BYTES and is_cut(head.decode(errors="replace")):
+        return "this begins as JSON and is cut off; export or copy it again"
     return (
         "this is no conversation export that exportd reads; 'exportd formats' lists what is "
         "recognised, and by what"

@@ -42,6 +42,19 @@ def has_index(text: str, at: int | None) -> bool:
     return any(text[place : place + 1].isdecimal() for place in places)
 
 
+def is_cut(text: str) -> bool:
+    """Whether the first object or list of ``text`` has no end."""
+    at = len(text) - len(text.lstrip())
+    if text[at : at + 1] not in ("{", "["):
+        return False
+    open_brackets = 0
+    for token in _TOKEN.finditer(text, at):
+        open_brackets += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+        if not open_brackets:
+            return False
+    return True
+
+
 def _walk(text: str, at: int) -> Iterator[tuple[int, re.Match[str]]]:
     """Tokens until what begins at ``at`` ends, and how many brackets are open before each."""
     level = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from textwrap import shorten
+from textwrap import shorten, wrap
 
 from ..alerts.rules import RULES
 from ..formats.text import printable
@@ -15,6 +15,7 @@ from .wording import size, some
 _MOST = 5  # of anything that is named; the rest is counted
 _MOST_CHARS = 80  # of what an alert says
 _WIDTH = 14  # of the names at the left
+_CELLS = 80 - _WIDTH - 2  # that are left of a line beside them
 _SIGNS = {"dead_letter": "✗", None: "…"}
 
 _Fact = tuple[bool, str, str]  # whether it is well, its name, what was found
@@ -22,7 +23,7 @@ _Fact = tuple[bool, str, str]  # whether it is well, its name, what was found
 
 def overview(of: Overview, now: datetime) -> str:
     """The whole page."""
-    lines = [f"{printable(of.memory_dir)}", ""]
+    lines = [printable(of.memory_dir), ""]
     for is_well, name, found in _facts(of, now):
         first, *others = found.split("\n")
         lines.append(f"{'✓' if is_well else '✗'} {name:<{_WIDTH}}{first}")
@@ -37,7 +38,9 @@ def overview(of: Overview, now: datetime) -> str:
 
 def next_steps(of: Overview) -> Iterator[str]:
     """A sentence each, the most urgent first; none when all is well."""
-    if of.daemon is None:
+    if not of.is_folder:
+        yield "make the folder and start in it: exportd run; or say where it is: --memory-dir"
+    elif of.daemon is None:
         yield "start the daemon, for nothing is ingested until then: exportd run"
     if of.database_trouble:
         yield "see `exportd doctor`; files wait in exports/ and nothing is lost meanwhile"
@@ -53,14 +56,18 @@ def next_steps(of: Overview) -> Iterator[str]:
             yield f"drop an export that has what is missing: exportd stats {printable(worst)}"
     if of.dead_letters:
         name = printable(of.dead_letters[0])
-        yield f"read why files were set aside: exports-failed/{name}.reason.txt"
+        yield (
+            f"read why files were set aside: exports-failed/{name}.reason.txt; mend the cause, "
+            "then: exportd retry"
+        )
 
 
 def _facts(of: Overview, now: datetime) -> Iterator[_Fact]:
-    if of.daemon is None:
-        yield False, "Daemon", "none works in this folder"
-    else:
-        yield True, "Daemon", f"process {printable(of.daemon)}"
+    if not of.is_folder:
+        yield False, "Memory folder", "there is none of this name"
+        yield from _database(of)
+        return
+    yield _daemon(of, now)
     yield _drop_folder(of, now)
     yield from _database(of)
     yield _disk(of)
@@ -74,6 +81,16 @@ def _facts(of: Overview, now: datetime) -> Iterator[_Fact]:
     yield not count, "Dead letters", f"{some(count, 'file')}: {names}" if count else "none"
 
 
+def _daemon(of: Overview, now: datetime) -> _Fact:
+    if of.daemon is None:
+        return False, "Daemon", "none works in this folder"
+    age = f", for {_age(now - of.process.since)}" if of.process else ""
+    watched = "".join(
+        f"\nwatches {printable(root)} and what is below it" for root in of.watch_roots
+    )
+    return True, "Daemon", f"process {printable(of.daemon)}{age}{watched}"
+
+
 def _drop_folder(of: Overview, now: datetime) -> _Fact:
     waiting = of.waiting
     found = []
@@ -82,11 +99,18 @@ def _drop_folder(of: Overview, now: datetime) -> _Fact:
         found.append(f"{some(waiting.files, 'file')} waiting{since}")
     if waiting.in_flight:
         found.append(f"{some(waiting.in_flight, 'file')} being ingested")
-    return (
-        True,
-        "Drop folder",
-        f"{printable(of.exports_dir)}\n{', '.join(found) or 'no file waits'}",
-    )
+    if waiting.sidecars:
+        found.append(some(waiting.sidecars, ".session file"))
+    lines = [printable(of.exports_dir), ", ".join(found) or "no file waits"]
+    for file in waiting.oldest:
+        lines.append(f"… {printable(file.name)}, for {_age(now - file.since)}:")
+        lines += wrap(
+            printable(file.reason), _CELLS, initial_indent="    ", subsequent_indent="    "
+        )
+    rest = waiting.files + waiting.sidecars - len(waiting.oldest)
+    if waiting.oldest and rest > 0:
+        lines.append(f"and {rest:,} more")
+    return True, "Drop folder", "\n".join(lines)
 
 
 def _database(of: Overview) -> Iterator[_Fact]:

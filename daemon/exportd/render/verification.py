@@ -52,7 +52,10 @@ def _summary(checked: Mapping[str, int], duration_s: float) -> Iterator[str]:
     size = f"{size_bytes / 1e3:.1f} KB" if small else f"{size_bytes / 1e6:.1f} MB"
     # What is small takes as long as the server's start: no speed.
     speed = "" if small or not duration_s else f", {size_bytes / 1e6 / duration_s:.1f} MB/s"
-    exports = some(checked.get("exports", 0), "export")
+    containers = checked.get("containers", 0)
+    exports = some(checked.get("exports", 0) - containers, "export")
+    if containers:
+        exports += f" and {some(containers, 'container')}"
     yield f"  {exports}, {size}, in {duration_s:.1f} s{speed}"
     yield (
         f"  {some(checked.get('messages', 0), 'message')} and "

@@ -7,7 +7,7 @@ decision needs, and ``write`` carries it out (DESIGN 2.1, step 7).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +16,8 @@ import tenacity
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import register_uuid
 
+from ..arrivals import Arrival
+from ..dumped import Dumped
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
 from ..models import Fate, StoredConversation, Transcript
@@ -202,10 +204,10 @@ class Store:
         self.run(lambda tx: finish_empty(tx, drop, export_id, transcript))
 
     def finish_container(
-        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+        self, drop: Drop, export_id: int, shell: Transcript, fate: Fate, lost: str = ""
     ) -> None:
         """A container whose members are done: an export without messages of its own."""
-        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate))
+        self.run(lambda tx: finish_container(tx, drop, export_id, shell, fate, lost))
 
     def outdated(self, versions: Mapping[str, int]) -> int:
         """How many exports were read by another version of their format's parser."""
@@ -235,10 +237,17 @@ class Store:
         return [SessionExport(*row) for row in rows]
 
     def forget_archived(
-        self, export_id: int, claim_id: UUID, name: str, failed_name: str, reason: str
+        self,
+        export_id: int,
+        claim_id: UUID,
+        name: str,
+        failed_name: str,
+        reason: str,
+        memory_dir: str,
     ) -> None:
         """A removed export's file lies among the dead letters now."""
-        self.run(lambda tx: forget_archived(tx, export_id, claim_id, name, failed_name, reason))
+        facts = (export_id, claim_id, name, failed_name, reason, memory_dir)
+        self.run(lambda tx: forget_archived(tx, *facts))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
         """A conversation, or None when there is none; its messages are read by and by."""
@@ -249,13 +258,25 @@ class Store:
     ) -> None:
         """Hand every record of the canonical dump to ``take``, all of one moment."""
 
-        def work(tx: Transaction) -> None:
+        def each(conversations: Iterator[Dumped]) -> None:
+            for dumped in conversations:
+                take({**dumped.conversation})
+                for message in dumped.messages:
+                    take({**message})
+
+        self.dumped(conversation_ids, each)
+
+    def dumped(
+        self, conversation_ids: Sequence[str] | None, use: Callable[[Iterator[Dumped]], _T]
+    ) -> _T:
+        """What ``use`` makes of the conversations, all of one moment."""
+
+        def work(tx: Transaction) -> _T:
             tx.execute("snapshot")
             ids = None if conversation_ids is None else list(conversation_ids)
-            for record in read_dump(tx.rows, ids):
-                take(record)
+            return use(read_dump(tx.rows, ids))
 
-        self.run(work)
+        return self.run(work)
 
     def content_digest(self) -> tuple[int, int]:
         """Equal for two stores with the same messages, wherever these lie in them."""
@@ -314,6 +335,26 @@ class Store:
         """The last files that came, the newest first."""
         rows = self._fetch("recent_drops", memory_dir=memory_dir, most=most)
         return [RecentDrop(*row) for row in rows]
+
+    def clock(self) -> datetime:
+        """What time it is for the database: rows have its time."""
+        found: datetime = self._fetch("clock")[0][0]
+        return found
+
+    def arrivals(
+        self, memory_dir: str, since: datetime, name: str | None = None, sha256: str = ""
+    ) -> list[Arrival]:
+        """Files that came since then, in their order; ``name``: of this name alone.
+
+        And those of the content ``sha256``, whenever they came.
+        """
+        rows = self._fetch(
+            "arrivals", memory_dir=memory_dir, since=since, name=name, sha256=sha256
+        )
+        return [
+            Arrival(at, was, outcome, tuple(ids), total, new, round(savings, 2), told, reason)
+            for at, was, outcome, ids, total, new, savings, told, reason in rows
+        ]
 
     def untold(self, memory_dir: str) -> list[str]:
         """Conversations whose session file a crash may have left behind; gone ones, too."""

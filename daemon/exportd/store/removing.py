@@ -57,7 +57,13 @@ def remove_segment(
 
 
 def forget_archived(
-    tx: Transaction, export_id: int, claim_id: UUID, name: str, failed_name: str, reason: str
+    tx: Transaction,
+    export_id: int,
+    claim_id: UUID,
+    name: str,
+    failed_name: str,
+    reason: str,
+    memory_dir: str,
 ) -> None:
     """A removed export's file lies among the dead letters now."""
     tx.execute("forget_archived", export_id=export_id)
@@ -69,6 +75,7 @@ def forget_archived(
         failed_name=failed_name,
         reason=reason,
         error_class="RolledBack",
+        memory_dir=memory_dir,
     )
 
 

@@ -101,8 +101,18 @@ class Transaction:
             failed_name=failed_name,
             reason=reason,
             error_class=error_class,
+            memory_dir=drop.memory_dir,
         )
-        if added:  # not when a kill came between this and the move of the file
+        if failed_name is not None:
+            self.execute(
+                "replace_dead_letters",
+                memory_dir=drop.memory_dir,
+                failed_name=failed_name,
+                claim_id=drop.claim_id,
+            )
+        # Not when a kill came between this and the move of the file. What lies in a container
+        # is told with it: a file has one alert.
+        if added and drop.parent_export_id is None:
             self.alert(
                 NewAlert(
                     "dead_letter",

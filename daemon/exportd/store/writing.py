@@ -12,7 +12,7 @@ from ..formats.text import printable
 from ..models import NOT_A_CONVERSATION, Anomaly, Fate, Message, Outcome, Severity, Transcript
 from ..placement import Slot
 from .oddities import About, add_anomaly
-from .rows import Decision, Drop, Residence
+from .rows import Decision, Drop, NewAlert, Residence
 from .transaction import Transaction
 
 
@@ -250,6 +250,7 @@ def _set_faults_aside(tx: Transaction, decision: Decision) -> None:
             failed_name=None,
             reason=fault.reason,
             error_class="Fault",
+            memory_dir=decision.memory_dir,
         )
 
 
@@ -269,11 +270,25 @@ def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transc
 
 
 def finish_container(
-    tx: Transaction, drop: Drop, export_id: int, shell: Transcript, fate: Fate
+    tx: Transaction, drop: Drop, export_id: int, shell: Transcript, fate: Fate, lost: str
 ) -> None:
-    """Write the end of a container; its members are written."""
+    """Write the end of a container; its members are written.
+
+    ``lost``: what in it could not be ingested, for the one alert about it; empty if all was.
+    """
     _finish_export(tx, export_id, shell, "container")
     tx.execute("finish_drop", claim_id=drop.claim_id, outcome=fate.value)
+    if lost and drop.parent_export_id is None:
+        tx.alert(
+            NewAlert(
+                "dead_letter",
+                Severity.WARNING,
+                f"{drop.name}: {lost}",
+                subject=str(export_id),
+                memory_dir=drop.memory_dir,
+                export_id=export_id,
+            )
+        )
 
 
 def _finish_export(

@@ -355,7 +355,7 @@ GROUP BY d.channel, d.state;
 -- list_alerts --
 SELECT alert_id, kind, severity, state, body, conversation_id, created_at, last_seen_at,
        occurrences, acknowledged_at, acknowledged_by, resolved_at, resolution,
-       tell_at > CURRENT_TIMESTAMP, memory_dir
+       coalesce(tell_at > CURRENT_TIMESTAMP, false), memory_dir
 FROM alerts
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
   AND NOT (%(no_info)s::bool AND severity = 'info')

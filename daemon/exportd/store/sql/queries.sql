@@ -495,10 +495,117 @@ UPDATE exports SET state = 'dead_letter', attempts = 0
 WHERE export_id = %(export_id)s AND state <> 'ingested';
 
 -- add_dead_letter --
-INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class)
+INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class,
+                          memory_dir)
 VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
-        %(error_class)s)
+        %(error_class)s, %(memory_dir)s)
 ON CONFLICT (claim_id) DO NOTHING;
+
+-- replace_dead_letters --
+-- A name in exports-failed/ is free again: what had it was put back or deleted.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = 'replaced'
+WHERE memory_dir = %(memory_dir)s AND failed_name = %(failed_name)s AND settled_at IS NULL
+  AND claim_id <> %(claim_id)s
+RETURNING dead_letter_id;
+
+-- settle_dead_letters --
+-- In the order of the ids, with the claims of those that were open.
+UPDATE dead_letters
+SET settled_at = CURRENT_TIMESTAMP, settlement = %(settlement)s, settled_by = %(settled_by)s
+WHERE dead_letter_id = ANY(%(dead_letter_ids)s) AND settled_at IS NULL
+RETURNING claim_id;
+
+-- ingested_dead_letters --
+-- Their very bytes are stored now, or a file that came under their name later is: by_content.
+-- Of one name and export, with what lies in it; or of all.
+WITH RECURSIVE inside AS (
+    SELECT %(export_id)s::bigint AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.error_class <> 'Fault'
+  AND (%(name)s::text IS NULL OR l.export_id IN (SELECT export_id FROM inside)
+       OR l.failed_name = %(name)s OR l.original_name = %(name)s)
+  AND (e.state = 'ingested'
+       OR EXISTS (SELECT FROM drops d
+                  WHERE regexp_replace(d.original_name, '\s', '', 'g')
+                        IN (regexp_replace(l.failed_name, '\s', '', 'g'),
+                            regexp_replace(l.original_name, '\s', '', 'g'))
+                    AND d.original_name IN (l.failed_name, l.original_name)
+                    AND d.memory_dir = l.memory_dir AND d.parent_export_id IS NULL
+                    AND d.outcome IN ('ingested', 'unchanged', 'duplicate_file')
+                    AND d.created_at > l.created_at))
+ORDER BY l.dead_letter_id;
+
+-- settled_files --
+-- Of names in exports-failed/, those whose last dead letter was ingested after all.
+SELECT l.dead_letter_id, l.failed_name, e.sha256, e.archive_name,
+       e.state IS NOT DISTINCT FROM 'ingested' AS by_content, l.settlement
+FROM (SELECT DISTINCT ON (failed_name) *
+      FROM dead_letters
+      WHERE memory_dir = %(memory_dir)s AND failed_name = ANY(%(failed_names)s)
+      ORDER BY failed_name, dead_letter_id DESC) AS l
+LEFT JOIN exports e USING (export_id)
+WHERE l.settlement IS NOT NULL;
+
+-- has_dead_letters --
+SELECT EXISTS (SELECT FROM dead_letters
+               WHERE memory_dir = %(memory_dir)s AND settled_at IS NULL
+                 AND error_class <> 'Fault');
+
+-- dead_letters --
+-- The newest last. What lies in a container has no name in exports-failed/.
+SELECT l.dead_letter_id, l.export_id, coalesce(l.failed_name, l.original_name), l.original_name,
+       CASE WHEN l.error_class = 'Fault' THEN 'record'
+            WHEN l.failed_name IS NULL THEN 'member' ELSE 'file' END,
+       CASE WHEN l.error_class = 'Fault' THEN e.name ELSE h.name END,
+       l.created_at, l.reason, l.error_class,
+       CASE WHEN l.error_class <> 'Fault' THEN e.size_bytes END,
+       CASE WHEN l.error_class <> 'Fault' THEN e.sha256 END,
+       l.settlement, l.settled_at, l.settled_by
+FROM dead_letters l
+LEFT JOIN exports e USING (export_id)
+LEFT JOIN drops d USING (claim_id)
+LEFT JOIN exports h ON h.export_id = d.parent_export_id
+WHERE l.memory_dir = %(memory_dir)s
+ORDER BY l.dead_letter_id;
+
+-- dead_letters_inside --
+-- Of a container that is set aside, what lies in it was set aside, too.
+WITH RECURSIVE inside AS (
+    SELECT unnest(%(export_ids)s::bigint[]) AS export_id
+    UNION
+    SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+    WHERE d.export_id IS NOT NULL
+)
+SELECT l.dead_letter_id
+FROM inside
+JOIN dead_letters l USING (export_id)
+WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
+  AND l.error_class <> 'Fault';
+
+-- settled_alerts --
+-- Alerts about files of which nothing is set aside any more.
+UPDATE alerts a
+SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
+    untold = coalesce(a.untold, 'resolved')
+WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memory_dir)s
+  AND a.export_id IS NOT NULL
+  AND NOT EXISTS (
+      WITH RECURSIVE inside AS (
+          SELECT a.export_id
+          UNION
+          SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
+          WHERE d.export_id IS NOT NULL)
+      SELECT FROM inside JOIN dead_letters l USING (export_id)
+      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
+        AND l.memory_dir = %(memory_dir)s);
 
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
@@ -654,15 +761,67 @@ SELECT m.message_index, r.content_hash, r.content
 FROM messages m
 JOIN message_renderings r USING (message_id)
 WHERE m.conversation_id = %(conversation_id)s
+  AND m.message_index BETWEEN %(first)s AND %(last)s
 ORDER BY m.message_index, r.content_hash;
+
+-- dumped_prompts --
+SELECT message_index, left(content, 400) FROM messages
+WHERE conversation_id = %(conversation_id)s AND role = 'user' AND kind = 'prompt'
+ORDER BY message_index;
 
 -- dumped_messages --
 SELECT m.message_index, s.ordinal, m.role, m.kind, m.content, m.content_hash, m.source_id,
        m.source_index, m.in_flight, m.occurred_at, coalesce(m.metadata, '{}'::jsonb)
 FROM messages m
 LEFT JOIN segments s ON s.segment_id = m.segment_id AND s.conversation_id = m.conversation_id
-WHERE m.conversation_id = %(conversation_id)s
-ORDER BY m.message_index;
+WHERE m.conversation_id = %(conversation_id)s AND m.message_index > %(after)s
+ORDER BY m.message_index
+LIMIT %(most)s;
+
+-- listed_sessions --
+-- Of each conversation what a list shows; the newest export is the one of the latest date.
+SELECT c.conversation_id, coalesce(c.metadata ->> 'title', ''), c.total_messages, s.segments,
+       m.first_at, m.last_at, s.formats, coalesce(x.projects, '{}'), x.exported_at, x.last_export
+FROM conversations c
+LEFT JOIN LATERAL (
+    SELECT count(*) AS segments, array_agg(DISTINCT format::text ORDER BY format::text) AS formats
+    FROM segments WHERE conversation_id = c.conversation_id) AS s ON TRUE
+LEFT JOIN (
+    SELECT conversation_id, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM messages WHERE occurred_at IS NOT NULL
+    GROUP BY conversation_id) AS m USING (conversation_id)
+LEFT JOIN LATERAL (
+    SELECT max(e.modified_at) AS exported_at,
+           (array_agg(e.name ORDER BY e.modified_at DESC, e.export_id DESC))[1] AS last_export,
+           array_agg(DISTINCT e.metadata -> 'header' ->> 'cwd')
+               FILTER (WHERE e.metadata -> 'header' ->> 'cwd' <> '') AS projects
+    FROM segments g
+    JOIN export_segments es USING (segment_id)
+    JOIN exports e USING (export_id)
+    WHERE g.conversation_id = c.conversation_id) AS x ON TRUE
+ORDER BY c.conversation_id COLLATE "C";
+
+-- conversation_names --
+SELECT conversation_id FROM conversations UNION SELECT alias FROM conversation_aliases ORDER BY 1;
+
+-- shown_messages --
+-- A page of messages of some roles and kinds, or of all where NULL is given.
+SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = %(conversation_id)s
+  AND message_index BETWEEN %(first)s AND %(last)s
+  AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+ORDER BY message_index;
+
+-- last_message --
+-- Where the last so many messages of some roles and kinds begin.
+SELECT min(message_index)
+FROM (SELECT message_index FROM messages
+      WHERE conversation_id = %(conversation_id)s
+        AND (%(roles)s::text[] IS NULL OR role = ANY(%(roles)s))
+        AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+      ORDER BY message_index DESC LIMIT %(count)s) AS found;
 
 -- conversation_named --
 -- By its id, else by another name it was seen under.
@@ -1059,10 +1218,9 @@ ORDER BY conversation_id;
 -- memory_dir NULL: those of all folders.
 SELECT l.original_name, l.failed_name
 FROM dead_letters l
-JOIN drops d USING (claim_id)
 LEFT JOIN exports e ON e.export_id = l.export_id
-WHERE (%(memory_dir)s::text IS NULL OR d.memory_dir = %(memory_dir)s)
-  AND l.failed_name IS NOT NULL
+WHERE (%(memory_dir)s::text IS NULL OR l.memory_dir = %(memory_dir)s)
+  AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
   AND e.state IS DISTINCT FROM 'ingested'
 ORDER BY l.dead_letter_id;
 
@@ -1127,3 +1285,57 @@ WHERE export_id = ANY(%(export_ids)s);
 -- forget_archived --
 UPDATE exports SET archive_name = NULL, archived_at = NULL
 WHERE export_id = %(export_id)s AND state <> 'ingested';
+
+-- clock --
+SELECT clock_timestamp();
+
+-- arrivals --
+-- Files of their own that came after a moment, or have this content; with what lies in them.
+-- Of a content that came twice the log speaks of the first time: then nothing was new.
+WITH RECURSIVE arrived AS (
+    SELECT d.*
+    FROM drops d
+    LEFT JOIN exports e USING (export_id)
+    WHERE d.memory_dir = %(memory_dir)s AND d.parent_export_id IS NULL
+      AND (%(name)s::text IS NULL OR d.original_name = %(name)s)
+      AND (d.created_at > %(since)s OR e.sha256 = %(sha256)s)
+), inside AS (
+    SELECT drop_id AS top, drop_id, export_id, outcome FROM arrived WHERE export_id IS NOT NULL
+    UNION
+    SELECT i.top, m.drop_id, m.export_id, m.outcome
+    FROM inside i JOIN drops m ON m.parent_export_id = i.export_id
+    WHERE m.export_id IS NOT NULL
+), held AS (
+    SELECT DISTINCT ON (top, export_id) top, export_id, outcome
+    FROM inside ORDER BY top, export_id, drop_id DESC
+), logged AS (
+    SELECT DISTINCT ON (h.top, l.export_id, l.segment_id)
+           h.top, h.outcome, l.messages_processed, l.duplicates_filtered,
+           l.storage_savings_pct, e.size_bytes
+    FROM held h
+    JOIN deduplication_log l USING (export_id)
+    JOIN exports e USING (export_id)
+    ORDER BY h.top, l.export_id, l.segment_id, l.log_id DESC
+), counted AS (
+    SELECT top, sum(messages_processed) AS total,
+           sum(CASE WHEN outcome = 'ingested' THEN messages_processed - duplicates_filtered
+                    ELSE 0 END) AS new,
+           sum(size_bytes * CASE WHEN outcome = 'ingested' THEN storage_savings_pct
+                                 ELSE 100 END) / nullif(sum(size_bytes), 0) AS savings
+    FROM logged GROUP BY top
+)
+SELECT a.created_at, a.original_name, a.outcome,
+       ARRAY(SELECT DISTINCT s.conversation_id::text
+             FROM held h JOIN export_segments es USING (export_id)
+             JOIN segments s USING (segment_id)
+             WHERE h.top = a.drop_id ORDER BY 1),
+       coalesce(c.total, 0)::bigint,
+       CASE WHEN a.outcome = 'ingested' THEN coalesce(c.new, 0) ELSE 0 END::bigint,
+       CASE WHEN a.outcome = 'ingested' THEN coalesce(c.savings, 0)
+            WHEN c.total > 0 THEN 100 ELSE 0 END::float,
+       a.told_at IS NOT NULL,
+       coalesce(dl.reason, '')
+FROM arrived a
+LEFT JOIN counted c ON c.top = a.drop_id
+LEFT JOIN dead_letters dl USING (claim_id)
+ORDER BY a.drop_id;
