@@ -20,7 +20,12 @@ _SCHEMAS = sorted(SCHEMAS.glob("*.schema.json"))
 _NAMES = {path.name.removesuffix(".schema.json") for path in _SCHEMAS}
 
 # A command whose output is told by the schema of another.
-_ALSO = {"run": "ingest"}
+_DECISIONS = ("rename", "merge", "split", "undo")
+_ALSO = {
+    "run": "ingest",
+    "sessions-list": "sessions",
+    **{f"sessions-{name}": "sessions-decision" for name in _DECISIONS},
+}
 
 
 def test_every_command_with_json_has_a_schema() -> None:

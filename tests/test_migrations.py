@@ -21,6 +21,8 @@ ALL = [
     "0005.silences",
     "0006.members",
     "0007.times",
+    "0008.search",
+    "0009.purges",
     "0011.comments",
     "0012.dead-letters",
 ]
@@ -28,7 +30,7 @@ ALL = [
 TABLES = {
     "alerts", "anomalies", "conversation_aliases", "conversations", "dead_letters",
     "deduplication_log", "drops", "export_segments", "exports", "message_renderings",
-    "messages", "overrides", "segments", "watermarks",
+    "message_search", "messages", "overrides", "search_queue", "segments", "watermarks",
 }  # fmt: skip
 
 # What the specification names, and what people's own queries rely on.
@@ -58,13 +60,15 @@ def tables(url: str) -> set[str]:
 
 
 def leftovers(url: str) -> list[tuple[object, ...]]:
-    """Functions, types and triggers that a rollback forgot."""
+    """Functions, types, triggers and parts of the search that a rollback forgot."""
     return rows(
         url,
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
         "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal "
         "UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace "
-        "AND typrelid = 0 AND typelem = 0 AND typname NOT LIKE '%%yoyo%%'",
+        "AND typrelid = 0 AND typelem = 0 AND typname NOT LIKE '%%yoyo%%' "
+        "UNION SELECT cfgname FROM pg_ts_config WHERE cfgnamespace = 'public'::regnamespace "
+        "UNION SELECT dictname FROM pg_ts_dict WHERE dictnamespace = 'public'::regnamespace",
     )
 
 

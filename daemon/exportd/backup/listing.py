@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ..archived import is_plain
 from ..errors import DamagedBackup, RefusedRequest
+from ..folders import is_plain
 from ..formats.text import unescape
 
 FORMAT = 1

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from .. import version
 from ..archive import MARK
-from ..archived import is_plain, read_raw
+from ..archived import read_raw
 from ..crash import reach
 from ..errors import DiskTrouble
-from ..folders import SIDECAR, Folders, fsync_directory, with_suffix_before_extension
+from ..folders import SIDECAR, Folders, fsync_directory, is_plain, with_suffix_before_extension
 from ..formats.text import escape, unescape
 from ..manifest import Manifest
 from ..store import Store, Transaction
