@@ -504,7 +504,9 @@ WHERE export_id = %(export_id)s AND state <> 'ingested';
 INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class,
                           memory_dir)
 VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
-        %(error_class)s, %(memory_dir)s)
+        %(error_class)s,
+        coalesce(%(memory_dir)s,
+                 (SELECT d.memory_dir FROM drops d WHERE d.claim_id = %(claim_id)s)))
 ON CONFLICT (claim_id) DO NOTHING;
 
 -- replace_dead_letters --

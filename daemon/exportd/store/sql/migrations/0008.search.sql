@@ -30,3 +30,7 @@ COMMENT ON COLUMN message_search.vector IS 'Every word with its places, and its 
 COMMENT ON COLUMN message_search.is_partial IS 'The text is too long: only its beginning is here';
 COMMENT ON TABLE search_queue IS 'Runs of messages whose words are not in message_search yet, or no longer right';
 COMMENT ON COLUMN search_queue.messages IS 'How many messages of the run are meant';
+COMMENT ON COLUMN message_search.message_id IS 'The message whose words they are';
+COMMENT ON COLUMN search_queue.queue_id IS 'Number of the run; the lower comes first';
+COMMENT ON COLUMN search_queue.first_id IS 'The first message of the run, by message_id';
+COMMENT ON COLUMN search_queue.last_id IS 'The last message of the run, by message_id';
