@@ -617,6 +617,10 @@ def test_what_a_memory_folder_lacks_after_it_was_moved_is_missing(
     assert verified(memory, url, alone=True).findings == []
     (memory / "exports-archive" / FILE).rename(memory / "away")
     assert kinds(verified(memory, url, alone=True)) == ["archive_missing"]
+    (memory / "exports-failed" / "notes.md").unlink()
+    (memory / "sessions" / "tools.md").unlink()
+    found = sorted(kinds(verified(memory, url, alone=True)))
+    assert found == ["archive_missing", "dead_letter_missing", "session_missing"]
 
 
 def test_exports_of_another_memory_folder_on_this_machine_are_checked_there(
