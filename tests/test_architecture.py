@@ -17,7 +17,7 @@ CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
     "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
     "likeness", "listed", "models", "origin", "overview", "placement", "purge_plan", "render",
-    "reports", "risk", "standing", "statistics", "suggestions", "taken", "tasks",
+    "reports", "risk", "search", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
@@ -110,12 +110,12 @@ def test_every_module_is_on_the_map() -> None:
         "__init__", "__main__", "api", "backup", "checkpoint", "claude_code", "cli",
         "command_group", "commands", "conditions", "config", "crash", "dead_letters", "digest",
         "file_bytes", "folders", "handover", "health", "hook", "housekeeping", "import_state",
-        "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout", "members",
-        "metrics", "moves", "notify", "once", "outcome", "outlet", "packed", "pipeline",
-        "progress", "purge", "purge_report", "rehearsal", "reindex", "relay", "relay_thread",
-        "residence", "rewriting", "secret_files", "service", "sessions", "settings",
-        "spool_relay", "state_report", "state_rollback", "storing", "teller", "verify",
-        "waiting", "waits", "whereabouts", "workplace",
+        "indexer", "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout",
+        "lookup", "members", "metrics", "moves", "notify", "once", "outcome", "outlet",
+        "packed", "pipeline", "progress", "purge", "purge_report", "rehearsal", "reindex",
+        "relay", "relay_thread", "residence", "rewriting", "secret_files", "service",
+        "sessions", "settings", "spool_relay", "state_report", "state_rollback", "storing",
+        "teller", "turn_thread", "verify", "waiting", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

@@ -705,7 +705,12 @@ def test_the_dump_is_of_the_moment_of_the_snapshot(road: Road, tmp_path: Path) -
 
     with closing(Store(road.url)) as store:
         assert store.run(work) == 1
-    program = [binary("pg_restore"), "--data-only", "--table=exports", "--file=-"]
+    program: list[str | Path] = [
+        binary("pg_restore"),
+        "--data-only",
+        "--table=exports",
+        "--file=-",
+    ]
     done = subprocess.run(
         [*map(str, program), str(tmp_path / "d")], capture_output=True, text=True, check=True
     )

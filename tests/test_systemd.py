@@ -22,7 +22,9 @@ from exportd.store.line import STOP_S
 
 ROOT = Path(__file__).parent.parent
 SYSTEMD = ROOT / "systemd"
-SERVICES = ("exportd.service", "exportd@.service", "exportd-verify.service")
+SERVICES = (
+    "exportd.service", "exportd@.service", "exportd-verify.service", "exportd-backup.service",
+)  # fmt: skip
 DAEMONS = ("exportd.service", "exportd@.service")
 NOBODY = 65534
 
@@ -104,7 +106,7 @@ def test_systemd_rates_the_exposure_at_2_of_10_or_less(name: str) -> None:
 
 
 @with_systemd
-@pytest.mark.parametrize("name", [*SERVICES, "exportd-verify.timer"])
+@pytest.mark.parametrize("name", [*SERVICES, "exportd-verify.timer", "exportd-backup.timer"])
 def test_systemd_finds_no_fault_in_a_unit(name: str, tmp_path: Path) -> None:
     for path in SYSTEMD.glob("exportd*"):
         text = path.read_text().replace("/opt/exportd/bin/exportd", "/bin/true")
@@ -146,13 +148,15 @@ def told() -> Iterator[socket.socket]:
         yield listener
 
 
-def inside(memory: Path, *command: str) -> list[str]:
-    """The command as exportd.service would run it in a memory folder."""
+def inside(
+    memory: Path, *command: str, name: str = "exportd.service", write: tuple[Path, ...] = ()
+) -> list[str]:
+    """The command as a unit would run it in a memory folder, and where else it writes."""
     request = {
         "uid": NOBODY,
         "keep": [sys.prefix, str(ROOT)],
-        "write": [str(memory)],
-        "unit": str(SYSTEMD / "exportd.service"),
+        "write": [str(memory), *map(str, write)],
+        "unit": str(SYSTEMD / name),
         "limits": {"NOFILE": 1024, "NPROC": 64, "AS": 2 << 30},
     }
     sandbox = [sys.executable, str(Path(__file__).with_name("sandbox.py")), json.dumps(request)]
@@ -224,6 +228,32 @@ def test_a_server_elsewhere_is_asked_from_inside(memory: Path) -> None:
     )  # fmt: skip
     assert done.returncode == os.EX_TEMPFAIL, done.stderr
     assert "refused" in done.stderr
+
+
+@in_sandbox
+def test_a_backup_is_made_under_the_restrictions_of_its_unit(
+    memory: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "backups"
+    into.mkdir(mode=0o700)
+    os.chown(into, NOBODY, NOBODY)
+    (memory / "exports").mkdir()
+    (memory / "exports" / "a.txt").write_text("> one\n\n⏺ two\n")
+    for path in (memory / "exports", memory / "exports" / "a.txt"):
+        os.chown(path, NOBODY, NOBODY)
+    for arguments in (("run", "--once"), ("backup", str(into), "--keep", "14")):
+        done = subprocess.run(
+            inside(
+                memory, sys.executable, "-m", "exportd", *arguments,
+                name="exportd-backup.service", write=(into,),
+            ),
+            env=environment(memory), capture_output=True, text=True, timeout=60, check=False,
+            cwd="/",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert "2 messages of 1 conversation" in done.stdout
+    assert {path.stat().st_uid for path in into.rglob("*")} == {NOBODY}
+    assert {path.stat().st_mode & 0o077 for path in into.rglob("*")} == {0}
 
 
 FORBIDDEN = {

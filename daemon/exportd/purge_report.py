@@ -75,14 +75,14 @@ def _sessions(folders: Folders, found: Plan) -> Iterator[File]:
 
 
 def _look_at(folders: Folders, found: Plan) -> Iterator[str]:
-    """Dead letters that were called as its files, and copies that hold everything."""
+    """Dead letters that were called as its files, what waits, and copies of everything."""
     for name in dict.fromkeys(found.namesakes):
         if is_plain(unescape(name)) and (folders.failed / unescape(name)).exists():
             yield f"{folders.failed.name}/{name}"
-    for folder in (folders.backups, folders.memory / "checkpoints"):
+    for folder in (folders.exports, folders.backups, folders.memory / "checkpoints"):
         if _has_files(folder):
             yield f"{folder.name}/"
 
 
 def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    return folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir())

@@ -113,6 +113,7 @@ class _Walk:
         )
         self.done.findings += layout.conversations(conversations, segments, runs)
         self.done.findings += layout.logged(read.read_ill_logged(tx.rows))
+        self.done.findings += layout.searchable(read.read_unsearchable(tx.rows))
         lies = {(run.conversation_id, run.segment_id): run for run in runs}
         for segment in segments:
             run = lies.get((segment.conversation_id, segment.segment_id))

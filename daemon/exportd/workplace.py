@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats import FORMATS
 from .formats.text import escape, printable, unescape
+from .indexer import Indexer
 from .intake import Intake
 from .intake.files import has_writer
 from .late_sidecars import LateSidecars
@@ -47,7 +48,7 @@ from .watcher.settling import Settling
 
 log = structlog.get_logger()
 
-# The relay asks for little at a time.
+# The relay and the indexer ask for little at a time.
 RELAY_TIMEOUT_S = 30.0
 
 
@@ -128,10 +129,10 @@ class Workplace:
 
     def relay(self, group_wait_s: float | None = None) -> Relay:
         """What tells people of alerts, with a connection of its own."""
-        alerts, url = self.settings.alerts, self._database.url
+        alerts = self.settings.alerts
         quiet = hours(alerts.quiet_hours)
         return Relay(
-            Store(url, min(self.settings.database.timeout, RELAY_TIMEOUT_S), self.stopping),
+            self._small_store(),
             self.spool,
             escape(str(self.folders.memory)),
             f"{socket.gethostname()}, {printable(escape(str(self.folders.memory)))}",
@@ -144,6 +145,15 @@ class Workplace:
                 frozenset(names(alerts.disabled)),
             ),
         )
+
+    def indexer(self, is_busy: Callable[[], bool]) -> Indexer:
+        """What makes searchable what is stored, with a connection of its own."""
+        return Indexer(self._small_store(), self.stopping, is_busy)
+
+    def _small_store(self) -> Store:
+        """For a thread of its own that asks for little at a time."""
+        timeout_s = min(self.settings.database.timeout, RELAY_TIMEOUT_S)
+        return Store(self._database.url, timeout_s, self.stopping)
 
     def _migrate(self) -> None:
         if self.settings.database.auto_migrate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -24,11 +25,11 @@ from ..settings import Settings
 from ..store import Store, discard_staging, sole_staging
 from ..store.purging import vacuum
 from ..workplace import limits, purge_parts, workplace
-from .conversations import named, write_sessions
+from .conversations import named
 
 _ELSEWHERE = (
-    "Backups, replicas, WAL, log files and what channels were told may still have it:\n"
-    "see docs/how-to/purge-and-archive.md."
+    "Backups, replicas, WAL, log files and what channels were told may still have it: see\n"
+    "docs/how-to/purge-and-archive.md. An export of it that is dropped later is stored anew."
 )
 
 
@@ -67,7 +68,7 @@ def command(
     0   purged, or with --dry-run shown
     64  there is no such conversation, or something keeps it: the words say what
     73  a daemon has the memory folder: stop it first
-    75  it is purged in the database, and files wait: the next start of exportd removes them
+    75  something has to wait: the words say whether it is purged in the database already
     """
     if dry_run:
         return _show(settings, conversation, as_facts=as_facts)
@@ -93,10 +94,10 @@ def command(
                 _who(),
                 escape(reason) if reason else None,
             )
-        folders = place.folders
-        code = write_sessions(settings, folders, place.store, done.changed)
-    _tell_done(outcome(told, done, folders), as_facts=as_facts)
-    return code
+        place.teller.add_changed(done.changed)
+        place.teller.tell()
+        _tell_done(outcome(told, done, place.folders), as_facts=as_facts)
+        return os.EX_TEMPFAIL if place.teller.is_behind else 0
 
 
 def _show(settings: Settings, conversation: str, *, as_facts: bool) -> int:
@@ -108,7 +109,7 @@ def _show(settings: Settings, conversation: str, *, as_facts: bool) -> int:
         click.echo(json.dumps(as_json(told), ensure_ascii=False))
     else:
         click.echo("\n".join(as_text(told)))
-        click.echo(f"\nNothing was changed (--dry-run). {_ELSEWHERE}")
+        click.echo(f"\n{_ELSEWHERE}\nNothing was changed (--dry-run).")
     return 0
 
 

@@ -13,11 +13,20 @@ import click
 from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
+from ..indexer import catch_up
 from ..lifecycle import database, held
 from ..purge import finish
 from ..render.wording import some
 from ..settings import Settings
-from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
+from ..store import (
+    Store,
+    discard_staging,
+    migrate,
+    searching,
+    sole_staging,
+    staging_url,
+    swap,
+)
 from ..store.purging import replay_purge
 from ..workplace import limits, purge_parts
 from .conversations import write_sessions
@@ -86,6 +95,9 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
             if record["type"] == "purge":
                 store.run(partial(replay_purge, record=record))
         code = write_sessions(settings, folders, store, before | after)
+        with bar("Indexing for search") as show:
+            total = store.run(searching.lag)
+            catch_up(store, show=lambda remaining: show(total - remaining, total))
         store.close()
     _print(replace(rebuilt, is_changed=True), as_json=as_json)
     return code

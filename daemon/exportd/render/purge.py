@@ -85,7 +85,7 @@ def as_text(told: Told) -> Iterator[str]:
     yield from _listed("Its files in other memory folders go at the next start there:",
                        told.other_folders)  # fmt: skip
     yield from _listed(
-        "Not touched; of the same names, or copies of much more. Look at them yourself:",
+        "Not touched, and may have something of it. Look there yourself:",
         told.look_at,
     )
 

@@ -115,6 +115,11 @@ def read_ill_logged(rows: _Rows) -> list[tuple[str, int, int, int]]:
     return [(n, m, log, int(seen)) for n, m, log, seen in rows("checked_log")]
 
 
+def read_unsearchable(rows: _Rows) -> int:
+    """Messages that are neither in the search index nor waiting for it."""
+    return int(rows("unsearchable")[0][0])
+
+
 def read_export_count(rows: _Rows) -> int:
     return int(rows("checked_export_count")[0][0])
 

@@ -262,6 +262,7 @@ def _rewrite(tx: Transaction, holder: Rewritten) -> None:
             failed_name=holder.failed_name,
             reason="what is left of a file that a purged conversation was in",
             error_class="Purged",
+            memory_dir=None,  # that of its drop
         )
 
 

@@ -35,3 +35,15 @@ COMMENT ON COLUMN purges.digest IS 'SHA-256 of uuid, NUL and the id, hex: who kn
 COMMENT ON TABLE purged_contents IS 'The files that went, by SHA-256: a rebuild does not bring them back';
 COMMENT ON TABLE purge_folders IS 'In which memory folders a purge is finished';
 COMMENT ON COLUMN purge_folders.todo IS 'Names to be struck from files; NULL when that is done';
+COMMENT ON COLUMN purges.purge_id IS 'Number of the purge';
+COMMENT ON COLUMN purges.uuid IS 'Identifier of the purge, the same in the manifest of the archive';
+COMMENT ON COLUMN purges.reason IS 'Why, in the words of who asked for it';
+COMMENT ON COLUMN purges.made_by IS 'The user who gave the command';
+COMMENT ON COLUMN purges.made_at IS 'Time when the messages went';
+COMMENT ON COLUMN purges.counts IS 'How many rows went, by table';
+COMMENT ON COLUMN purged_contents.purge_id IS 'The purge that it went with';
+COMMENT ON COLUMN purged_contents.sha256 IS 'SHA-256 of the raw bytes, hex';
+COMMENT ON COLUMN purged_contents.size_bytes IS 'How many bytes it had';
+COMMENT ON COLUMN purge_folders.purge_id IS 'The purge';
+COMMENT ON COLUMN purge_folders.memory_dir IS 'The memory folder whose files it concerns';
+COMMENT ON COLUMN purge_folders.finished_at IS 'When nothing was left to do there; NULL: not yet';

@@ -132,16 +132,3 @@ COMMENT ON COLUMN segments.created_at IS 'Time when it was first seen';
 
 COMMENT ON COLUMN watermarks.conversation_id IS 'The conversation';
 COMMENT ON COLUMN watermarks.last_updated IS 'Time when it last grew';
-
-COMMENT ON COLUMN purges.purge_id IS 'Number of the purge';
-COMMENT ON COLUMN purges.uuid IS 'The same purge in the manifest of an archive';
-COMMENT ON COLUMN purges.reason IS 'Why, in the words of who asked for it';
-COMMENT ON COLUMN purges.made_by IS 'Who asked for it';
-COMMENT ON COLUMN purges.made_at IS 'When';
-COMMENT ON COLUMN purges.counts IS 'How much was removed, by kind';
-COMMENT ON COLUMN purged_contents.purge_id IS 'The purge that removed it';
-COMMENT ON COLUMN purged_contents.sha256 IS 'SHA-256 of the bytes, hex';
-COMMENT ON COLUMN purged_contents.size_bytes IS 'How many bytes';
-COMMENT ON COLUMN purge_folders.purge_id IS 'The purge';
-COMMENT ON COLUMN purge_folders.memory_dir IS 'Memory folder with files of the conversation, escaped';
-COMMENT ON COLUMN purge_folders.finished_at IS 'When the last of its files was gone; NULL before';
