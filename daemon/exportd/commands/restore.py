@@ -72,7 +72,8 @@ def command(
     backups.refuse_unfit(backup.path, folders)
     restoring.refuse_newer(backup.listing)
     with backups.reading(backup.path.parent):
-        restoring.check_folder(folders, backup)
+        if not restoring.check_folder(folders, backup):
+            restoring.check_room(folders, backup)
         if not from_archive:
             _check_database(settings, backup)
         left_out = _left_out(
