@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -202,6 +203,28 @@ def test_formatters_find_no_fault_in_it(command: list[str]) -> None:
         assert "'" in done.stdout  # nothing is taken for a request and left out
     else:
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_the_log_on_a_terminal_is_coloured_unless_no_color_is_set(
+    memory_dir: Path, database_url: str, no_color: str
+) -> None:
+    (memory_dir / "exports" / "junk.bin").write_bytes(b"\0")
+    ours, theirs = pty.openpty()
+    exportd = Command(memory_dir, database_url)
+    subprocess.run(
+        [sys.executable, "-m", "exportd", "run", "--once"],
+        env={
+            **exportd.environment,
+            "EXPORTD_LOG_FORMAT": "auto", "NO_COLOR": no_color, "TERM": "xterm",
+        },
+        stdout=subprocess.DEVNULL, stderr=theirs, timeout=60, check=True,
+    )  # fmt: skip
+    told = os.read(ours, 65536).decode()
+    assert "ingest.finished" in told
+    assert ("\x1b[" in told) is not bool(no_color)
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_quiet_leaves_errors_and_what_was_asked_for(exportd: Command) -> None:
