@@ -56,6 +56,7 @@ class Browser:
 
     def in_view(self, selector: str) -> bool:
         """Whether it shows below the bar, in the window."""
+        self.settle()
         return bool(
             self.run(
                 "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
@@ -63,6 +64,13 @@ class Browser:
                 "return box.height > 0 && box.bottom > bar.bottom && box.top < innerHeight",
                 selector,
             )
+        )
+
+    def settle(self) -> None:
+        """Wait until what a jump does frame by frame is done."""
+        self.driver.execute_async_script(
+            "let left = 8; const step = () => left-- ? requestAnimationFrame(step)"
+            " : arguments[0](); step()"
         )
 
     def until(self, script: str, *values: Any) -> None:

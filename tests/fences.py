@@ -18,13 +18,13 @@ from exportd.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
-_FENCE = re.compile(r"^( *)```([\w-]*)$(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```([^\s`]*)$(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 # What a fence may be of; "console" or "bash" would be shown alike and not be run.
 LANGUAGES = {
     "",
     "sh", "text", "toml", "sql", "json", "python", "mermaid", "ini", "yaml", "md", "html",
-    "promql", "diff",
+    "promql", "diff", "{eval-rst}",
 }  # fmt: skip
 
 

@@ -102,12 +102,14 @@ class PageShell:
         self._folder.mkdir()
         for name in ("examples", "systemd"):
             shutil.copytree(ROOT / name, self._folder / name)
-        for name in ("README.md", "config.example.toml", "pyproject.toml", ".gitignore"):
+        for name in ("README.md", "config.example.toml", "pyproject.toml"):
             if (ROOT / name).exists():
                 shutil.copy(ROOT / name, self._folder)
         (self._folder / ".venv").symlink_to(sys.prefix)
         git = ["git", "-c", "user.name=reader", "-c", "user.email=reader@example.org"]
-        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "As cloned"]):
+        subprocess.run([*git, "init", "-q"], cwd=self._folder, check=True)
+        (self._folder / ".git" / "info" / "exclude").write_text(".venv\n")
+        for arguments in (["add", "-A"], ["commit", "-qm", "As cloned"]):
             subprocess.run([*git, *arguments], cwd=self._folder, check=True)
 
     def _start(self, fence: Fence, code: str) -> tuple[subprocess.Popen[bytes], Path]:

@@ -16,12 +16,12 @@ PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
     "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
-    "likeness", "listed", "models", "origin", "overview", "placement", "render", "reports",
-    "risk", "standing", "statistics", "suggestions", "taken", "tasks",
+    "likeness", "listed", "models", "origin", "overview", "placement", "purge_plan", "render",
+    "reports", "risk", "search", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
-    "manifest", "project", "repository", "spool", "statuslog", "store", "watcher",
+    "manifest", "packing", "project", "repository", "spool", "statuslog", "store", "watcher",
 }  # fmt: skip
 # What a value-in, value-out module has no use for.
 IMPURE = {
@@ -109,12 +109,13 @@ def test_every_module_is_on_the_map() -> None:
     wiring = {
         "__init__", "__main__", "api", "backup", "checkpoint", "claude_code", "cli",
         "command_group", "commands", "conditions", "config", "crash", "dead_letters", "digest",
-        "file_bytes", "folders", "handover", "health", "hook", "import_state", "ingest",
-        "late_sidecars", "lifecycle", "limits", "log", "lookout", "members", "metrics",
-        "moves", "notify", "once", "outcome", "outlet", "pipeline", "progress", "rehearsal",
-        "reindex", "relay", "relay_thread", "residence", "secret_files", "service", "sessions",
-        "settings", "spool_relay", "state_report", "state_rollback", "storing", "teller",
-        "verify", "waiting", "waits", "whereabouts", "workplace",
+        "file_bytes", "folders", "handover", "health", "hook", "housekeeping", "import_state",
+        "indexer", "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout",
+        "lookup", "members", "metrics", "moves", "notify", "once", "outcome", "outlet",
+        "packed", "pipeline", "progress", "purge", "purge_report", "rehearsal", "reindex",
+        "relay", "residence", "rewriting", "secret_files", "service",
+        "sessions", "settings", "spool_relay", "state_report", "state_rollback", "storing",
+        "teller", "turn_thread", "verify", "waiting", "waits", "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

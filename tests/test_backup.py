@@ -737,7 +737,7 @@ def test_the_dump_is_of_the_moment_of_the_snapshot(road: Road, tmp_path: Path) -
         "--file=-",
     ]
     done = subprocess.run(
-        [*program, tmp_path / "d"], capture_output=True, text=True, check=True
+        [*map(str, program), str(tmp_path / "d")], capture_output=True, text=True, check=True
     )
     assert "one.txt" in done.stdout
     assert "two.txt" not in done.stdout

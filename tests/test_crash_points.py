@@ -104,9 +104,11 @@ def assert_as_if_nothing_had_happened(exportd: Command, url: str, made: Scene) -
 
 
 # Those of the relay need a channel, those of members a container, others dead letters, a
-# backup or a purge: see test_alerting, test_every_format, test_dead_letters, test_backup and
-# test_purge.
-ELSEWHERE = ("relay.", "members.", "settle.", "retry.", "backup.", "restore.", "purge.")
+# backup, a purge, or files to pack: see test_alerting, test_every_format, test_dead_letters,
+# test_backup, test_purge and test_packing.
+ELSEWHERE = (
+    "relay.", "members.", "settle.", "retry.", "backup.", "restore.", "purge.", "pack.",
+)  # fmt: skip
 ON_A_FILE_S_ROAD = [p for p in POINTS if not p.startswith(ELSEWHERE)]
 
 

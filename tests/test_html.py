@@ -134,7 +134,13 @@ def test_markdown_of_the_assistant_is_rendered_and_prompts_stay_as_they_were() -
 def test_an_edit_shows_what_went_and_what_came() -> None:
     edit = {"file_path": "a.py", "old_string": "one\ntwo\nfour", "new_string": "one\n3\nfour"}
     text = html([said("assistant", "tool_call", "Edit", tool="Edit", input=edit)])
-    assert '  one\n<span class="cd">- two\n</span><span class="ci">+ 3\n  </span>four' in text
+    change = (
+        r'  one\n<span class="cd">- two\n</span><span class="ci">\+ 3\n *</span> *four</pre>'
+    )
+    assert re.search(change, text)
+    grown = {"path": "a.py", "oldString": "one", "newString": "one\ntwo"}
+    text = html([said("assistant", "tool_call", "edit", tool="edit", input=grown)])
+    assert '<pre dir="auto">  one\n<span class="ci">+ two</span></pre>' in text
 
 
 def test_merged_exports_and_other_renderings_are_told() -> None:
@@ -193,7 +199,7 @@ def test_an_empty_conversation_and_odd_metadata_make_a_page() -> None:
 def test_no_word_is_lost_to_markdown() -> None:
     told = (
         "[first]: https://second.example 'third'\n\n<!-- fourth -->\n\n```py fifth\n```\n\n"
-        "[sixth](https://seventh.example 'eighth') ![ninth](https://tenth.example 'eleventh')\n\n"
+        "[sixth](https://seventh.example 'eighth') ![ninth](https://tenth.ex 'eleventh')\n\n"
         + "- " * 200 + "twelfth\n\n" + "> - " * 99 + "13th\n\n<fourteenth>&fifteenth;\n"
     )  # fmt: skip
     for part in (told, told[: told.index("- - ")]):

@@ -97,6 +97,7 @@ def test_search_finds_what_is_folded_away_and_jumps_there(
     browser.until("CSS.highlights.get('hits').size > 3")
     here = "[...CSS.highlights.get('here')][0]"
     assert browser.run(f"return {here}.toString()") == "Needle  of\nthe stack"
+    browser.settle()
     browser.until(
         f"(box => box.top > 50 && box.bottom < innerHeight)({here}.getBoundingClientRect())"
     )
@@ -181,6 +182,7 @@ def test_the_outline_leads_to_prompts_and_follows_the_reader(
     link = "nav a[href='#m308']"
     assert browser[link].text == "Please mend wheel 22. It squeaks when it rains."
     browser[link].click()
+    browser.settle()
     browser.until("document.querySelector('nav a[aria-current]')?.hash === '#m308'")
     assert browser.in_view("#m308")
     browser.run("document.getElementById('m490').scrollIntoView()")
@@ -294,6 +296,7 @@ def test_a_long_session_opens_in_two_seconds_and_a_line_of_megabytes_opens(
     assert _opened(browser, path) < 5
     browser["#query"].send_keys("needle", Keys.ENTER)
     assert browser["#count"].text == "1 of 1"
+    browser.settle()
     browser.until(
         "(box => box.top > 0 && box.bottom < innerHeight)"
         "([...CSS.highlights.get('here')][0].getBoundingClientRect())"

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import Command, execute, rows
+from conftest import Command, execute, rows, wait_until
 from psycopg2.extensions import make_dsn
 
 from exportd.errors import ConfigurationError, DatabaseUnavailable
@@ -21,6 +21,8 @@ ALL = [
     "0005.silences",
     "0006.members",
     "0007.times",
+    "0008.search",
+    "0009.purges",
     "0011.comments",
     "0012.dead-letters",
 ]
@@ -28,7 +30,7 @@ ALL = [
 TABLES = {
     "alerts", "anomalies", "conversation_aliases", "conversations", "dead_letters",
     "deduplication_log", "drops", "export_segments", "exports", "message_renderings",
-    "messages", "overrides", "segments", "watermarks",
+    "message_search", "messages", "overrides", "search_queue", "segments", "watermarks",
 }  # fmt: skip
 
 # What the specification names, and what people's own queries rely on.
@@ -58,13 +60,15 @@ def tables(url: str) -> set[str]:
 
 
 def leftovers(url: str) -> list[tuple[object, ...]]:
-    """Functions, types and triggers that a rollback forgot."""
+    """Functions, types, triggers and parts of the search that a rollback forgot."""
     return rows(
         url,
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
         "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal "
         "UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace "
-        "AND typrelid = 0 AND typelem = 0 AND typname NOT LIKE '%%yoyo%%'",
+        "AND typrelid = 0 AND typelem = 0 AND typname NOT LIKE '%%yoyo%%' "
+        "UNION SELECT cfgname FROM pg_ts_config WHERE cfgnamespace = 'public'::regnamespace "
+        "UNION SELECT dictname FROM pg_ts_dict WHERE dictnamespace = 'public'::regnamespace",
     )
 
 
@@ -126,6 +130,21 @@ def test_four_daemons_that_start_together_migrate_once(empty_database_url: str) 
     for thread in threads:
         thread.join(60)
     assert sorted(applied) == [[], [], [], ALL]
+
+
+def test_a_daemon_that_is_there_before_its_database_sets_it_up(
+    memory_dir: Path, server_url: str
+) -> None:
+    """Compose, a reboot: nobody promises which of two comes first."""
+    name = f"exportd_{uuid.uuid4().hex[:12]}"
+    url = make_dsn(server_url, dbname=name)
+    with Command(memory_dir, url).running():
+        log = next(memory_dir.parent.glob("daemon-*.log"))
+        wait_until(lambda: "does not exist" in log.read_text())
+        execute(server_url, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+        wait_until(lambda: "service.ready" in log.read_text())
+    assert pending(url) == []
+    execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_lock_of_a_killed_migration_is_broken(empty_database_url: str) -> None:

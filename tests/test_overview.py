@@ -65,7 +65,7 @@ def test_without_a_daemon_it_says_what_waits_and_how_to_begin(
     assert found["waiting"]["files"] == 1
     assert found["stored"] == {
         "conversations": 0, "messages": 0, "recent": [], "at_risk": [], "alerts": [],
-        "parked": {},
+        "parked": {}, "unsearchable": 0,
     }  # fmt: skip
     assert found["next_steps"] == [
         "start the daemon, for nothing is ingested until then: exportd run"

@@ -5,10 +5,12 @@ The schema is that of a migrated database, the metrics those of a daemon's own r
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
 
 import click
+import pytest
 from pages import DOCS, commands, exit_codes, fates, index, json_output, schema
 from pages import metrics as metrics_docs
 from pages import settings as settings_docs
@@ -33,7 +35,10 @@ def _is_as(name: str, expected: str, *, marks: str | None = None) -> None:
     if "TEST_REGENERATE" in os.environ:
         path.write_text(f"{before}{expected}{after}")
         return
-    assert found == expected, f"docs/{name}: TEST_REGENERATE=1 writes it anew"
+    if found != expected:
+        pair = (found.splitlines(), expected.splitlines())
+        changed = "\n".join(difflib.unified_diff(*pair, "page", "program", lineterm="", n=1))
+        pytest.fail(f"docs/{name}: TEST_REGENERATE=1 writes it anew\n{changed}", pytrace=False)
 
 
 def test_every_command_is_told_with_all_of_its_options() -> None:

@@ -24,9 +24,9 @@ from exportd.store.queries import _all
 
 # Statements that PostgreSQL cannot explain; they are run for real below.
 UTILITY = {
-    "check_indices", "clear_stored", "copy_messages", "create_staging", "defer_indices",
-    "discard_staging", "grant_application", "lock_stored", "owner_role", "sign_staging",
-    "snapshot",
+    "check_indices", "clear_search", "clear_stored", "copy_messages", "create_staging",
+    "defer_indices", "discard_staging", "grant_application", "lock_stored", "owner_role",
+    "sign_staging", "snapshot",
 }  # fmt: skip
 
 

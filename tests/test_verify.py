@@ -90,6 +90,7 @@ def memory(filled: Road, tmp_path: Path) -> Path:
 def url(filled: Road, memory: Path) -> Iterator[str]:
     """The filled database, for one test to damage: afterwards it is as before."""
     execute(filled.url, "UPDATE drops SET memory_dir = %s", str(memory))
+    execute(filled.url, "UPDATE dead_letters SET memory_dir = %s", str(memory))
     yield filled.url
     execute(filled.url, _RESTORE)
 

@@ -11,6 +11,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +21,14 @@ from .errors import DiskTrouble
 from .folders import (
     SIDECAR,
     Folders,
+    fsync_directory,
     sidecar_of,
     with_suffix_before_extension,
     write_file,
 )
 from .formats.text import printable
 from .moves import REASON, disk_trouble, drop, holds, is_taken, move, with_end
+from .packed import digest_of, is_packed, packed_name, size_of
 
 MARK = ".exportd-archive"
 _TEMPORARY = re.compile(r"\.[0-9a-f-]{32,36}\.tmp")
@@ -83,28 +86,78 @@ class Archive:
         the same name) is verified and serves for both. Other bytes under the name:
         this one gets ``NAME.<sha12>.ext``.
         """
-        names = [archived_as] if archived_as else []
-        suffixed = with_suffix_before_extension(path.name, sha256[:12])
         reach("archive.begin")
+        return self._put(path, path.name, sha256, archived_as)
+
+    def put(self, path: Path, name: str, sha256: str) -> str:
+        """Move a file that exportd wrote into the archive, as ``name`` if that is free."""
+        return self._put(path, name, sha256, None)
+
+    def _put(self, path: Path, name: str, sha256: str, archived_as: str | None) -> str:
+        known = [archived_as] if archived_as else []
+        suffixed = with_suffix_before_extension(name, sha256[:12])
         try:
-            for name in [*names, path.name, suffixed]:
-                place = self._folders.archive / name
-                if holds(place, sha256):
+            for one in [*known, name, suffixed]:
+                place = self._folders.archive / one
+                if holds(place, sha256) or _holds_packed(place, sha256):
                     drop(path)
-                    return name
-                if move(path, place, sha256):
-                    return name
+                    return one
+                if not _has_packed(place) and move(path, place, sha256):
+                    return one
             # Both names hold other bytes: the second one was damaged since.
-            name = with_suffix_before_extension(path.name, uuid.uuid4().hex)
-            move(path, self._folders.archive / name, sha256)
+            one = with_suffix_before_extension(name, uuid.uuid4().hex)
+            move(path, self._folders.archive / one, sha256)
         except OSError as error:
             raise disk_trouble(path, self._folders.archive, error) from error
-        return name
+        return one
+
+    def copies(self, sizes: Mapping[str, int]) -> list[tuple[Path, str]]:
+        """Every file with one of these contents, by SHA-256 and size, and which it has.
+
+        In the archive and among the dead letters; no link is followed.
+        """
+        lengths, found = set(sizes.values()), []
+        for folder in (self._folders.archive, self._folders.failed):
+            for path in sorted(folder.glob("[!.]*")):
+                try:
+                    if size_of(path) in lengths and (sha256 := digest_of(path)) in sizes:
+                        found.append((path, sha256))
+                except OSError as error:
+                    raise DiskTrouble(f"{path}: cannot be read ({error.strerror})") from error
+        return found
+
+    def erase(self, sizes: Mapping[str, int]) -> None:
+        """Remove every file with one of these contents, and what lies beside it."""
+        for path, _ in self.copies(sizes):
+            if path.parent == self._folders.failed:
+                self.remove_failed(path.name)
+            else:
+                _remove(path)
+
+    def remove_failed(self, name: str) -> None:
+        """Remove a dead letter, with its reason and its sidecar; it may be gone already."""
+        path = self._folders.failed / name
+        _remove(path, _beside(path, REASON), _beside(path, SIDECAR))
+
+    def keep_rest(self, path: Path, name: str, sha256: str, now: datetime) -> str:
+        """Set aside what is left of a file in which no conversation is any more."""
+        kept_as = with_suffix_before_extension(name, sha256[:12])
+        if not holds(self._folders.failed / kept_as, sha256):
+            self._set_aside(
+                path,
+                kept_as,
+                f"{printable(name)} held a conversation that was purged.\n\n"
+                f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
+                "The file beside this note is what else was in it: nothing that exportd could\n"
+                "read. Look at it, and delete both.\n",
+            )
+        return kept_as
 
     def find(self, name: str, sha256: str) -> str | None:
         """Where a file of this name and content lies in the archive, if it does."""
         for place in (name, with_suffix_before_extension(name, sha256[:12])):
-            if holds(self._folders.archive / place, sha256):
+            path = self._folders.archive / place
+            if holds(path, sha256) or _holds_packed(path, sha256):
                 return place
         return None
 
@@ -205,3 +258,30 @@ def _line(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
     except FileNotFoundError:
         return None
+
+
+def _remove(*paths: Path) -> None:
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        fsync_directory(paths[0].parent)
+    except OSError as error:
+        raise DiskTrouble(f"{paths[0]}: cannot be removed ({error.strerror})") from error
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(with_end(path.name, end))
+
+
+def _holds_packed(path: Path, sha256: str) -> bool:
+    """Whether the packed file of a name has these bytes."""
+    return _has_packed(path) and digest_of(_packed(path)) == sha256
+
+
+def _has_packed(path: Path) -> bool:
+    """Whether the name is taken, for its bytes lie there packed."""
+    return packed_name(path.name) is not None and is_packed(_packed(path))
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(packed_name(path.name) or path.name)

@@ -203,6 +203,10 @@ def _said(data: Path, log_bytes: int, error: BaseException) -> str:
 def _what_to_do(data: Path, system_user: str | None) -> str:
     """The likely cause; PostgreSQL reads no data that another user owns."""
     uid = pwd.getpwnam(system_user).pw_uid if system_user else os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:  # as `docker run --user` may have it
+        return f"PostgreSQL works for no user without a name, as {uid} is one: run as another"
     for path in (data, data / "PG_VERSION"):
         with suppress(OSError):
             if (owner := path.stat().st_uid) != uid:

@@ -17,6 +17,7 @@ class ExitCode:
 
 EXIT_CODES = (
     ExitCode(0, "EX_OK", "done", "nothing"),
+    ExitCode(1, "", "a search found nothing", "ask with other words, or fewer filters"),
     ExitCode(
         64,
         "EX_USAGE",

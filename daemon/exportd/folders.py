@@ -300,6 +300,22 @@ def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
     fsync_directory(path.parent)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """As ``write_file``, for what is no text of ours."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
 def fsync_directory(folder: Path) -> None:
     """Make renames in ``folder`` survive a power cut (HAZARDS 41)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -2,12 +2,14 @@
 
 ``exports-archive/manifest.jsonl`` gets one line for every drop that is archived and for
 every override, so that the archive alone is enough to rebuild the database. Lines are
-only ever added, each durable before the effect it tells of is final.
+only added, each durable before the effect it tells of is final; a purge alone takes some
+away, and leaves one of its own, so that a rebuild does not bring back what went.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -22,7 +24,7 @@ import structlog
 
 from .crash import reach
 from .errors import DiskTrouble
-from .folders import fsync_directory
+from .folders import fsync_directory, write_bytes
 from .identity import is_id
 
 NAME = "manifest.jsonl"
@@ -46,8 +48,7 @@ class Manifest:
         reach("manifest.begin")
         try:
             is_new = not self._path.exists()
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            descriptor = os.open(self._path, flags, 0o600)
+            descriptor = self._opened()
             try:
                 size = os.fstat(descriptor).st_size
                 torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
@@ -59,6 +60,39 @@ class Manifest:
             if is_new:
                 fsync_directory(self._path.parent)
             reach("manifest.durable")
+        except OSError as error:
+            raise DiskTrouble(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def _opened(self) -> int:
+        """To append, alone until it is closed; not one that was replaced meanwhile."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        while True:
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(descriptor), self._path.lstat()):
+                    return descriptor
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def rewrite(self, change: Callable[[bytes], bytes | None], last: Mapping[str, Any]) -> None:
+        """Every line as ``change`` gives it, without its end; None: it goes. Then ``last``.
+
+        For a purge alone; whole or not at all. ``DiskTrouble`` where that is impossible.
+        """
+        try:
+            descriptor = self._opened()
+            try:
+                changed = map(change, self._path.read_bytes().splitlines())
+                lines = [line for line in changed if line is not None]
+                lines.append(json.dumps(last, ensure_ascii=False).encode())
+                write_bytes(self._path, b"".join(line + b"\n" for line in lines))
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise DiskTrouble(f"{self._path}: cannot be written ({error.strerror})") from error
 
@@ -156,6 +190,19 @@ def _is_assignment(value: object) -> bool:
     )
 
 
+def _are_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_text(name) and isinstance(count, int) for name, count in value.items()
+    )
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_digest(sha256) and isinstance(size_bytes, int) and 0 <= size_bytes < 2**63
+        for sha256, size_bytes in value.items()
+    )
+
+
 _RULES: dict[str, dict[str, Callable[[object], bool]]] = {
     "drop": {
         "sha256": _is_digest,
@@ -173,6 +220,15 @@ _RULES: dict[str, dict[str, Callable[[object], bool]]] = {
         "created_at": _is_moment,
     },
     "undo": {"uuid": _is_uuid, "undone_at": _is_moment},
+    "purge": {
+        "uuid": _is_uuid,
+        "digest": _is_digest,
+        "reason": lambda value: value is None or _is_text(value),
+        "made_by": _is_text,
+        "made_at": _is_moment,
+        "counts": _are_counts,
+        "contents": _are_sizes,
+    },
 }
 
 

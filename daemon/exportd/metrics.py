@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from . import version
 from .folders import Folders, free_bytes
+from .indexer import Indexer
 from .log import suppressed
 from .models import Fate, Report, is_deferred
 from .relay import Relay
@@ -36,7 +37,9 @@ _BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 class Metrics:
     """The counters of one daemon; gauges are read when they are asked for."""
 
-    def __init__(self, folders: Folders, watcher: Watcher, store: Store, relay: Relay) -> None:
+    def __init__(
+        self, folders: Folders, watcher: Watcher, store: Store, relay: Relay, indexer: Indexer
+    ) -> None:
         self.registry = CollectorRegistry()
         self._folders = folders
         registry = self.registry
@@ -84,6 +87,9 @@ class Metrics:
             self._oldest_s,
         )
         self._gauge("dead_letters", "Files that are set aside", self._dead_letters)
+        self._gauge(
+            "search_lag_messages", "Stored, and not searchable yet", lambda: indexer.lag
+        )
         free = Gauge(
             "exportd_fs_free_bytes",
             "Free space where this folder lies",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from .indexer import catch_up
 from .models import Report, is_deferred
 from .relay import BUSY_S, Relay
 from .watcher import scan
@@ -15,6 +16,9 @@ from .workplace import Workplace
 
 # So long a run without a daemon tries to tell people what it found.
 TELLING_S = 20.0
+
+# And so long it makes searchable what it stored; what is left waits for the next run.
+INDEXING_S = 60.0
 
 
 def run_once(
@@ -33,6 +37,7 @@ def run_once(
         done(len(reports))
     text = place.teller.tell() or "Nothing to do: no file waits.\n"
     reports = list(map(place.teller.current, reports))
+    catch_up(place.store, INDEXING_S, place.stopping)
     place.store.close()
     _tell_people(place, relay)
     return os.EX_TEMPFAIL if any(map(is_deferred, reports)) else os.EX_OK, reports, text
@@ -53,6 +58,7 @@ def take(place: Workplace, paths: Iterable[Path]) -> Iterator[Report]:
                 break
     finally:
         place.teller.tell()
+        catch_up(place.store, INDEXING_S, place.stopping)
         place.store.close()
         _tell_people(place, relay)
 

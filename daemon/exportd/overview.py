@@ -75,7 +75,10 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What only the database knows; ``parked`` is what the servers of channels refused with."""
+    """What only the database knows; ``parked`` is what the servers of channels refused with.
+
+    ``unsearchable`` messages wait for the search index.
+    """
 
     conversations: int
     messages: int
@@ -83,6 +86,7 @@ class Stored:
     at_risk: tuple[AtRisk, ...] = ()
     alerts: tuple[Alert, ...] = ()
     parked: dict[str, str] = field(default_factory=dict)
+    unsearchable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from typing import Any
 
 from . import containers, formats, manifest, version
 from .anomalies import Thresholds
+from .archived import as_raw
 from .errors import DiskTrouble, PermanentError, RefusedRequest
-from .file_bytes import FileBytes
 from .fingerprint import places
 from .folders import Folders, is_unfinished
 from .formats.text import escape, printable
@@ -31,9 +31,10 @@ from .limits import Limits, check_content, check_size, check_transcript
 from .manifest import Manifest
 from .members import Members
 from .models import Fate, Raw, Report, Transcript
+from .packed import digest_of, plain_name
 from .residence import recognise_again
 from .sessions import decisions, replay
-from .store import Attempt, Drop, Store, prepare_staging, staging_url
+from .store import Attempt, Drop, Store, prepare_staging, purging, staging_url
 
 # Names a drop that is made up for an archived file, the same one in every attempt.
 _NAMESPACE = uuid.UUID("9b1f4c52-3f0e-4a5e-8d0b-6f2a1c7e9d31")
@@ -103,7 +104,9 @@ def inventory(folders: Folders, store: Store) -> list[Archived]:
             "their files there, or drop them again; what is in flight is archived by 'exportd "
             "run --once'"
         )
-    seen = _seen(Manifest(folders.archive), known)
+    purged = store.run(purging.purged_contents)
+    seen, listed = _seen(Manifest(folders.archive), known)
+    purged |= listed
     found = [
         Archived(
             sha256,
@@ -112,6 +115,7 @@ def inventory(folders: Folders, store: Store) -> list[Archived]:
             is_known=sha256 in seen,
         )
         for sha256, path in paths.items()
+        if sha256 not in purged
     ]
     return sorted(found, key=lambda content: (*content.taken_at, content.sha256))
 
@@ -125,8 +129,7 @@ def _contents(archive: Path) -> dict[str, Path]:
         if path.is_symlink() or not path.is_file():
             continue
         try:
-            with path.open("rb") as file:
-                found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+            found.setdefault(digest_of(path), path)
         except OSError as error:
             raise DiskTrouble(
                 f"{printable(escape(str(path)))}: cannot be read ({error.strerror}); a "
@@ -136,19 +139,29 @@ def _contents(archive: Path) -> dict[str, Path]:
 
 
 def _as_file(path: Path) -> Seen:
-    return Seen(escape(path.name), datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    return Seen(escape(plain_name(path)), datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
-def _seen(listed: Manifest, known: Iterable[tuple[Any, ...]]) -> dict[str, dict[str, Seen]]:
-    """By SHA-256 and name: from the manifest, then from the database, which knows best."""
+def _seen(
+    listed: Manifest, known: Iterable[tuple[Any, ...]]
+) -> tuple[dict[str, dict[str, Seen]], set[str]]:
+    """By SHA-256 and name: from the manifest, then from the database, which knows best.
+
+    And what was purged, by the manifest, and not dropped again later.
+    """
     found: dict[str, dict[str, Seen]] = {}
+    purged: set[str] = set()
     for record in listed.records():
-        if record.get("type") == "drop":
+        if record["type"] == "drop":
+            purged.discard(record["sha256"])
             _add(found, record["sha256"], _from_record(record))
+        elif record["type"] == "purge":
+            purged |= set(record["contents"])
     for sha256, _, explicit_id, name, modified_at, names in known:
+        purged.discard(sha256)
         for other in {name, *names}:
             _add(found, sha256, Seen(other, modified_at, explicit_id))
-    return found
+    return found, purged
 
 
 def _add(found: dict[str, dict[str, Seen]], sha256: str, seen: Seen) -> None:
@@ -187,7 +200,8 @@ def rebuild(
     problems = []
     for content in contents:
         try:
-            _take(staging, content, escape(str(folders.memory)), limits)
+            with as_raw(content.path, folders.state) as raw:
+                _take(staging, content, raw, escape(str(folders.memory)), limits)
         except PermanentError as error:
             name = printable(escape(content.path.name))
             problems.append(Problem(name, printable(str(error)), content.is_known))
@@ -216,8 +230,7 @@ def _signature(
     )
 
 
-def _take(staging: Store, content: Archived, memory_dir: str, limits: Limits) -> None:
-    raw = FileBytes(content.path, content.path.stat().st_size)
+def _take(staging: Store, content: Archived, raw: Raw, memory_dir: str, limits: Limits) -> None:
     for seen in content.seen:
         drop = Drop(
             uuid.uuid5(_NAMESPACE, f"{content.sha256}/{seen.name}"),
@@ -235,7 +248,7 @@ def _take(staging: Store, content: Archived, memory_dir: str, limits: Limits) ->
             staging.run(partial(recognise_again, drop=drop, attempt=attempt))
         else:
             _ingest(staging, drop, attempt, raw, limits)
-    staging.mark_archived(attempt.export_id, escape(content.path.name))
+    staging.mark_archived(attempt.export_id, escape(plain_name(content.path)))
 
 
 def _ingest(staging: Store, drop: Drop, attempt: Attempt, raw: Raw, limits: Limits) -> None:

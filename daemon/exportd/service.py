@@ -12,12 +12,13 @@ import structlog
 
 from .errors import DatabaseUnavailable, DiskTrouble, TransientError
 from .health import Answer, Health, told
+from .housekeeping import Housekeeping
 from .lookout import Lookout
 from .metrics import Metrics
 from .models import Report, is_deferred
 from .notify import Notifier, notify
 from .progress import Progress
-from .relay_thread import RelayThread
+from .turn_thread import TurnThread
 from .waits import Waits, growing
 from .watcher import Watcher
 from .workplace import Workplace
@@ -36,6 +37,15 @@ WATCHER_S = 60.0
 
 # The relay waits for a channel, then for the database.
 RELAY_S = 180.0
+INDEXER_S = 180.0
+
+# A message to people that is under way when the daemon stops has so long to arrive; else it is
+# sent again after the next start, and says so. With a database and an embedded server that
+# hang, too, the end still comes within 20 s of the signal.
+RELAY_STOP_S = 4.0
+
+# A turn takes a fraction of that, and one that is cut off is done again.
+INDEXER_STOP_S = 1.0
 
 
 class Service:
@@ -51,8 +61,11 @@ class Service:
         )
         self._lookout = Lookout(place, self._watcher)
         self._conditions = self._lookout.conditions
+        self._housekeeping = Housekeeping(place)
         relay = place.relay()
-        self._relay = RelayThread(relay, self._stopping)
+        self._relay = TurnThread("relay", relay, self._stopping, RELAY_STOP_S)
+        indexer = place.indexer(lambda: self._watcher.pending > 0)
+        self._indexer = TurnThread("indexer", indexer, self._stopping, INDEXER_STOP_S)
         self._pinged_at = 0.0
         self._is_prepared = False
         settings = place.settings
@@ -61,8 +74,9 @@ class Service:
             # Nothing in between beats: one file is read, stored, and told of.
             worker=settings.parse_timeout + 2 * settings.database.timeout + WATCHER_S,
             relay=RELAY_S,
+            indexer=INDEXER_S,
         )
-        self._metrics = Metrics(place.folders, self._watcher, place.store, relay)
+        self._metrics = Metrics(place.folders, self._watcher, place.store, relay, indexer)
         self._health = Health(
             settings.http,
             {
@@ -87,6 +101,7 @@ class Service:
             self._wait_for_database(self._prepare)
             if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._place.folders.exports))
+                self._indexer.start()
                 self._resume()
                 self._work()
         finally:
@@ -95,6 +110,7 @@ class Service:
             self._watcher.stop()
             self._place.teller.tell()
             self._place.store.close()
+            self._indexer.stop()
             self._relay.stop()
             self._notifier.stop()
             self._health.stop()
@@ -109,6 +125,7 @@ class Service:
         """Which part has made no progress for longer than it may take."""
         self._progress.beat_at("watcher", self._watcher.beat_at)
         self._progress.beat_at("relay", self._relay.beat_at)
+        self._progress.beat_at("indexer", self._indexer.beat_at)
         return self._progress.hanging()
 
     def _not_ready(self) -> list[str]:
@@ -137,6 +154,7 @@ class Service:
             try:
                 path = watcher.ready.get(timeout=0.5)
             except queue.Empty:
+                self._housekeeping.step(time.monotonic(), self._is_idle)
                 continue
             watcher.done(path)  # first, so that a new file of this name is seen meanwhile
             report = self._place.pipeline.ingest(path)
@@ -153,6 +171,10 @@ class Service:
                 watcher.rescan()
             if is_deferred(report):
                 self._waits.begin()
+
+    def _is_idle(self) -> bool:
+        self._progress.beat("worker")
+        return self._watcher.ready.empty() and not self._stopping.is_set()
 
     def _look_around(self) -> None:
         """What is wrong with the surroundings, told to the database while it answers."""
@@ -215,6 +237,7 @@ class Service:
         self._metrics.note(report)
         self._relay.wake()
         if not is_deferred(report):
+            self._indexer.wake()
             self._waits.start_short()
             self._told_deferred.pop(report.name, None)
             self._place.teller.add(report)

@@ -217,6 +217,8 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     status_log_max_bytes: Annotated[int, Field(ge=10_000)] = 1_000_000
     status_log_backups: Annotated[int, Field(ge=0, le=1000)] = 5
+    compress_after: Annotated[float, Field(ge=0, le=36_500)] = 0.0
+    keep_failed_days: Annotated[float, Field(ge=0, le=36_500)] = 0.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     log_file: Path | None = None

@@ -25,6 +25,7 @@ from .folders import Folders
 from .formats import dedup_state
 from .formats.text import escape, printable, unescape
 from .identity import exact_id
+from .packing import Packing
 from .placement import unchanged
 from .residence import reside, resolve
 from .state_report import Progress, RolledBack
@@ -112,6 +113,7 @@ class Rollback:
         for export in removed:
             path = self._folders.archive / unescape(export.archive_name or "")
             claim_id, name = uuid.uuid4(), path.name
+            Packing(self._folders.archive).unpack(name)
             if path.exists():
                 name = self._archive.failed_name(path, claim_id)
                 self._archive.take_back(path, name, reason, datetime.now(UTC))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from .crash import reach
+from .errors import DiskTrouble
+from .folders import write_bytes
 
 
 class StatusLog:
@@ -35,6 +37,19 @@ class StatusLog:
                 os.truncate(self._path, before)  # no half report
                 raise
         reach("tell.logged")
+
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Change what was written, rotated logs included; for a purge alone."""
+        for path in (self._path, *self._path.parent.glob(f"{self._path.name}.[0-9]*")):
+            try:
+                before = path.read_text(encoding="utf-8", errors="surrogateescape")
+                after = change(before)
+                if after != before:
+                    write_bytes(path, after.encode("utf-8", "surrogateescape"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise DiskTrouble(f"{path}: cannot be written ({error.strerror})") from error
 
     def _size(self) -> int:
         try:

@@ -6,14 +6,13 @@ looked at again before one is missed, so that a daemon may work meanwhile.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import containers, formats, manifest
-from .archived import names, read_raw
+from .archived import kind_of, names
 from .checks import layout, spans
 from .checks.facts import ExportRow, Finding, Run, SegmentRow, Weight
 from .checks.segment import SegmentCheck
@@ -24,6 +23,7 @@ from .folders import Folders
 from .formats.text import escape, printable, unescape
 from .members import is_export
 from .models import Transcript
+from .packed import SUFFIX, digest_of, size_of
 from .store import Store, Transaction
 from .store import checking as read
 from .whereabouts import Amiss, Whereabouts
@@ -113,6 +113,7 @@ class _Walk:
         )
         self.done.findings += layout.conversations(conversations, segments, runs)
         self.done.findings += layout.logged(read.read_ill_logged(tx.rows))
+        self.done.findings += layout.searchable(read.read_unsearchable(tx.rows))
         lies = {(run.conversation_id, run.segment_id): run for run in runs}
         for segment in segments:
             run = lies.get((segment.conversation_id, segment.segment_id))
@@ -232,29 +233,36 @@ class _Walk:
         used = self._whereabouts.used | {manifest.NAME}
         found = [name for name in names(self._folders.archive) if name not in used]
         for some in _batches(found):
-            escaped = [escape(name) for name in some]
+            escaped = [escape(one) for name in some for one in (name, _unpacked_name(name))]
             known = self._live.run(lambda tx, e=escaped: read.read_known_names(tx.rows, e))  # type: ignore[misc]
             for name in some:
-                if escape(name) not in known:
+                if not known & {escape(name), escape(_unpacked_name(name))}:
                     yield from self._unknown_file(name)
 
     def _unknown_file(self, name: str) -> Iterator[Finding]:
         file = f"{self._folders.archive.name}/{escape(name)}"
-        raw = read_raw(self._folders.archive, name)
-        if isinstance(raw, str):
-            yield _note("archive_stranger", "archived exports alone", raw, "move it away", file)
+        if what := kind_of(self._folders.archive, name):
+            todo = "move it away"
+            yield _note("archive_stranger", "archived exports alone", what, todo, file)
             return
-        sha256 = hashlib.sha256(raw).hexdigest()
+        try:
+            path = self._folders.archive / name
+            sha256, size_bytes = digest_of(path), size_of(path)
+        except OSError:
+            return  # packed, or removed by somebody, at this moment
         twin = self._live.run(lambda tx: read.read_content(tx.rows, sha256))
-        if twin is None:
+        if twin is None and self._live.run(lambda tx: read.was_purged(tx.rows, sha256)):
+            todo = "run 'exportd run --once', which removes it"
+            yield _note("archive_purged", "no file that was purged", "one", todo, file)
+        elif twin is None:
             yield _note(
                 "archive_unknown",
                 "a file that an export is archived as",
-                f"{len(raw)} bytes with SHA-256 {sha256}, which no export has",
+                f"{size_bytes} bytes with SHA-256 {sha256}, which no export has",
                 f"move it to {self._folders.exports.name}/, so that it is ingested",
                 file,
             )
-        elif twin.archive_name not in (None, escape(name)):
+        elif twin.archive_name not in (None, escape(name), escape(_unpacked_name(name))):
             yield _note(
                 "archive_copy",
                 "every export archived once",
@@ -297,6 +305,10 @@ class _Walk:
                     "backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )
+
+
+def _unpacked_name(name: str) -> str:
+    return name.removesuffix(SUFFIX)
 
 
 def _note(

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import containers
-from .archived import names, read_raw
+from .archived import NOTHING, names, read_packed, read_raw
 from .checks.facts import ExportRow
 from .errors import MalformedExport
 from .folders import Folders, is_plain, with_suffix_before_extension
 from .formats.text import escape, unescape
+from .packed import packed_name
 from .store import Store
 from .store.checking import read_content, read_export, read_holders
 
@@ -109,9 +110,8 @@ class Whereabouts:
 
     def _in_folder(self, folders: Folders, export: ExportRow) -> bytes | Amiss:
         """Under its name; where several folders have it, maybe under that of its own drop."""
-        amiss = None
-        for name in _names(export):
-            raw = read_raw(folders.archive, name)
+        amiss: Amiss | None = None
+        for name, raw in _candidates(folders.archive, export):
             if isinstance(raw, bytes) and hashlib.sha256(raw).hexdigest() == export.sha256:
                 if folders is self._folders:
                     self.used.add(name)
@@ -119,7 +119,9 @@ class Whereabouts:
             file = f"{folders.archive.name}/{escape(name)}"
             if folders is not self._folders:
                 file = escape(str(folders.archive / name)) if is_plain(name) else file
-            amiss = amiss or _amiss(file, raw)
+            found = _amiss(file, raw)
+            if amiss is None or "archive_missing" == amiss.kind != found.kind:
+                amiss = found
         return amiss or Amiss("archive_missing", folders.archive.name, "no name to look under")
 
     def _in_other_folders(self, export: ExportRow) -> bytes | Amiss:
@@ -168,6 +170,15 @@ def _is(raw: bytes, export: ExportRow) -> bool:
     return len(raw) == export.size_bytes and hashlib.sha256(raw).hexdigest() == export.sha256
 
 
+def _candidates(archive: Path, export: ExportRow) -> Iterator[tuple[str, bytes | str]]:
+    """What lies under each of its names, plain and packed."""
+    for name in _names(export):
+        yield name, read_raw(archive, name)
+        raw = read_packed(archive, name, export.size_bytes)
+        if isinstance(raw, bytes) or raw != NOTHING:
+            yield packed_name(name) or name, raw
+
+
 def _names(export: ExportRow) -> Iterator[str]:
     """As ``archive.find`` looks: by each name it was dropped under, and with its hash."""
     if export.archive_name is not None:
@@ -183,5 +194,5 @@ def _amiss(file: str, raw: bytes | str) -> Amiss:
     if isinstance(raw, bytes):
         digest = hashlib.sha256(raw).hexdigest()
         return Amiss("archive_changed", file, f"{len(raw)} bytes with SHA-256 {digest}")
-    missing = raw == "no such file"
+    missing = raw == NOTHING
     return Amiss("archive_missing" if missing else "archive_unreadable", file, raw)

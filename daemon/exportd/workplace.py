@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ from .errors import ConfigurationError, DatabaseUnavailable
 from .folders import Folders
 from .formats import FORMATS
 from .formats.text import escape, printable, unescape
+from .indexer import Indexer
 from .intake import Intake
 from .intake.files import has_writer
 from .late_sidecars import LateSidecars
@@ -31,12 +33,14 @@ from .limits import MAX_FILE_BYTES, Limits
 from .manifest import Manifest
 from .models import Fate, Report
 from .pipeline import Pipeline
+from .purge import Parts, finish
 from .relay import Relay
 from .sessions import write_down
 from .settings import Settings, hours, names
 from .spool import Spool
 from .statuslog import StatusLog
 from .store import Store
+from .store.purging import vacuum
 from .teller import Teller
 from .waiting import Patience
 from .watcher import scan
@@ -44,7 +48,7 @@ from .watcher.settling import Settling
 
 log = structlog.get_logger()
 
-# The relay asks for little at a time.
+# The relay and the indexer ask for little at a time.
 RELAY_TIMEOUT_S = 30.0
 
 
@@ -87,10 +91,7 @@ class Workplace:
                 folders, self.store, self.archive, self.manifest, settings.empty_timeout
             ),
         )
-        status_log = StatusLog(
-            folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
-        )
-        self.teller = Teller(folders, self.store, status_log)
+        self.teller = Teller(folders, self.store, _status_log(settings, folders))
         self.spool = Spool(folders.spool)
         self.patience = Patience(settings.settle_time, settings.empty_timeout)
         self.settling = Settling(settings.settle_time, settings.empty_timeout, has_writer)
@@ -106,6 +107,7 @@ class Workplace:
         self.archive.check()
         self.archive.tidy()
         reach("start.tidied")
+        finish(self.purge_parts())
         for export_id, sha256, name in self.store.unarchived(escape(str(self.folders.memory))):
             if found := self.archive.find(unescape(name), sha256):
                 self.store.mark_archived(export_id, escape(found))
@@ -116,12 +118,21 @@ class Workplace:
             log.warning("store.outdated", exports=outdated, run="exportd reindex")
         self.teller.take_up()
 
+    @property
+    def url(self) -> str:
+        """Of the database; it may hold a password."""
+        return self._database.url
+
+    def purge_parts(self) -> Parts:
+        """What a purge works with."""
+        return purge_parts(self.settings, self.folders, self.store, self._database.url)
+
     def relay(self, group_wait_s: float | None = None) -> Relay:
         """What tells people of alerts, with a connection of its own."""
-        alerts, url = self.settings.alerts, self._database.url
+        alerts = self.settings.alerts
         quiet = hours(alerts.quiet_hours)
         return Relay(
-            Store(url, min(self.settings.database.timeout, RELAY_TIMEOUT_S), self.stopping),
+            self._small_store(),
             self.spool,
             escape(str(self.folders.memory)),
             f"{socket.gethostname()}, {printable(escape(str(self.folders.memory)))}",
@@ -134,6 +145,15 @@ class Workplace:
                 frozenset(names(alerts.disabled)),
             ),
         )
+
+    def indexer(self, is_busy: Callable[[], bool]) -> Indexer:
+        """What makes searchable what is stored, with a connection of its own."""
+        return Indexer(self._small_store(), self.stopping, is_busy)
+
+    def _small_store(self) -> Store:
+        """For a thread of its own that asks for little at a time."""
+        timeout_s = min(self.settings.database.timeout, RELAY_TIMEOUT_S)
+        return Store(self._database.url, timeout_s, self.stopping)
 
     def _migrate(self) -> None:
         if self.settings.database.auto_migrate:
@@ -167,6 +187,25 @@ class Workplace:
             yield Report(escape(path.name), Fate.DEFERRED, status.st_size, reason)
         for folder, reason in unseen.items():
             yield Report(escape(folder.name), Fate.DEFERRED, reason=reason)
+
+
+def purge_parts(settings: Settings, folders: Folders, store: Store, url: str) -> Parts:
+    """What a purge works with, and what finishes one."""
+    return Parts(
+        folders,
+        store,
+        Archive(folders),
+        Manifest(folders.archive),
+        _status_log(settings, folders),
+        partial(vacuum, url, full=False),
+        alone=settings.database.url is None,
+    )
+
+
+def _status_log(settings: Settings, folders: Folders) -> StatusLog:
+    return StatusLog(
+        folders.status_log, settings.status_log_max_bytes, settings.status_log_backups
+    )
 
 
 def limits(settings: Settings) -> Limits:

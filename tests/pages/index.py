@@ -40,5 +40,5 @@ def _opening(page: Path) -> str:
     body = text.split("\n# " if not text.startswith("# ") else "# ", 1)[1].partition("\n")[2]
     first = re.sub(r"\s+", " ", body.strip().partition("\n\n")[0])
     first = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", first)
-    sentence = re.match(r".*?[.:](?=\s|$)", first)
+    sentence = re.match(r".*?\.(?=\s|$)", first)
     return (sentence[0] if sentence else first).rstrip(":.") + "."

@@ -25,10 +25,11 @@ def metrics_page(registry: CollectorRegistry) -> str:
     ]
     return page(
         "Metrics",
-        "`/metrics` on `http_address` ([settings](settings.md)) tells these to Prometheus. "
-        "None of them has the name of a file, a conversation or a person. Times are in "
-        "seconds, sizes in bytes. A label in brackets has these values; others come with "
-        "what happens. Besides, there are the usual `process_…` metrics on Linux.\n",
+        "What `/metrics` tells Prometheus. It answers on `http_address` "
+        "([settings](settings.md)). None of them has the name of a file, a conversation or "
+        "a person. Times are in seconds, sizes in bytes. A label in brackets has these "
+        "values; others come with what happens. Besides, there are the usual `process_…` "
+        "metrics on Linux.\n",
         table(("metric", "type", "labels", "what"), body),
     )
 

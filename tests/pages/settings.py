@@ -37,6 +37,9 @@ def settings_page() -> str:
     parts = []
     for section, paragraph, names in _paragraphs():
         told = [f"\n## `[{section}]`\n"] if section and not names else []
+        if names:
+            keys = ", ".join(code(name.rpartition(".")[2]) for name in names)
+            told += [f"\n### {keys}\n"]
         told += [f"\n{paragraph}\n"] if paragraph else []
         told += ["\n", *(_setting(name, known[name]) for name in names)] if names else []
         parts += told
@@ -53,6 +56,7 @@ def settings_page() -> str:
         "with `_FILE` behind it, the credential, the settings.\n\n"
         "Besides, exportd reads `NO_COLOR` and `TERM` (no colours), `PAGER`, and "
         "`EXPORTD_CRASH_AT` (for tests: where to die; `exportd doctor --crash-points`).",
+        "\n## In no section\n",
         *parts,
     )
 

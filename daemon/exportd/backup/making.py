@@ -21,13 +21,7 @@ from ..archive import MARK
 from ..archived import read_raw
 from ..crash import reach
 from ..errors import DiskTrouble
-from ..folders import (
-    SIDECAR,
-    Folders,
-    fsync_directory,
-    is_plain,
-    with_suffix_before_extension,
-)
+from ..folders import SIDECAR, Folders, fsync_directory, is_plain, with_suffix_before_extension
 from ..formats.text import escape, unescape
 from ..manifest import Manifest
 from ..store import Store, Transaction

@@ -188,6 +188,21 @@ def logged(rows: Iterable[tuple[str, int, int, int]]) -> Iterator[Finding]:
             )
 
 
+def searchable(lacking: int) -> Iterator[Finding]:
+    """Every message is in the search index or waits for it; so many are not, and do not.
+
+    No damage: the index is made of the messages.
+    """
+    if lacking:
+        yield Finding(
+            Weight.NOTE,
+            "search_index",
+            "every message in the search index, or waiting for it",
+            f"{lacking} messages that exportd search does not find",
+            "run exportd search --rebuild",
+        )
+
+
 def _export(
     kind: str, export: ExportRow, expected: str, found: str, conversation_id: str | None = None
 ) -> Finding:

@@ -6,6 +6,7 @@ COMMANDS = (
     "run", "status", "ingest", "export", "sessions", "stats", "formats", "alerts", "verify",
     "reindex", "check-config", "doctor", "migrate", "db", "import-state", "completion", "man",
     "checkpoint", "integrate", "show", "log", "dead-letters", "retry", "backup", "restore",
+    "archive", "purge", "search",
 )  # fmt: skip
 
 # How --help lists them: by what they are for. One that is named nowhere comes last.

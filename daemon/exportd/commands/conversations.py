@@ -7,7 +7,6 @@ import getpass
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 
 import click
 
@@ -23,27 +22,6 @@ from ..store import Store, listing
 from ..teller import Teller
 
 _MOST = 5  # of names in an error
-
-
-class Day(click.ParamType[datetime]):
-    """A day, from its beginning in UTC, or a moment in ISO 8601; an aware ``datetime``."""
-
-    name = "date"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(
-                f"expected a date as 2026-01-31, or 2026-01-31T18:30, found {str(value)!r}",
-                param,
-                ctx,
-            )
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @contextmanager

@@ -37,8 +37,8 @@ def command(
 
     \b
     exportd dead-letters
-    exportd dead-letters --all                  what became of earlier ones, too
-    exportd dead-letters --forget build.log     a file that you deleted is missed no more
+    exportd dead-letters --all                 what became of earlier ones, too
+    exportd dead-letters --forget build.log    a file that you deleted
 
     A file is mended and put back with 'exportd retry'. A record is a part of a good file
     that could not be read; the file is archived as it came.

@@ -14,7 +14,7 @@ from ..formats.text import escape, printable
 from ..reports import STATUSES, Wanted, reports
 from ..settings import Settings
 from ..statuslog import read_lines
-from .conversations import Day
+from .parameters import day
 from .terminal import page
 
 
@@ -29,7 +29,7 @@ from .terminal import page
 @click.option("--status", type=click.Choice(list(STATUSES.values())), help="How it ended.")
 @click.option("--session", metavar="ID", help="With a file of this conversation.")
 @click.option("--file", "name", metavar="NAME", help="With a file of this name; * and ? match.")
-@click.option("--since", type=Day(), help="From this day, UTC, or moment on.")
+@click.option("--since", type=day, metavar="DATE", help="From this day, UTC, or moment on.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
 def command(

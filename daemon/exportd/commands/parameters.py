@@ -1,10 +1,10 @@
-"""What commands take from people: numbers of things, and lengths of time."""
+"""What commands take from people: numbers of things, times and lengths of time."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -30,3 +30,14 @@ def duration(text: str) -> timedelta:
     if match is None or not int(match[1]):
         raise click.BadParameter(f"expected a time such as 30m, 12h or 7d, found {text!r}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def day(text: str) -> datetime:
+    """A day, from its beginning in UTC, or a moment, both in ISO 8601."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"expected a date as 2026-01-31, or 2026-01-31T18:30, found {text!r}"
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -6,17 +6,29 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import click
 
 from .. import manifest, reindex
 from ..errors import RefusedRequest
 from ..folders import Folders
+from ..indexer import catch_up
 from ..lifecycle import database, held
+from ..purge import finish
 from ..render.wording import some
 from ..settings import Settings
-from ..store import Store, discard_staging, migrate, sole_staging, staging_url, swap
-from ..workplace import limits
+from ..store import (
+    Store,
+    discard_staging,
+    migrate,
+    searching,
+    sole_staging,
+    staging_url,
+    swap,
+)
+from ..store.purging import replay_purge
+from ..workplace import limits, purge_parts
 from .conversations import write_sessions
 from .terminal import bar, note
 
@@ -47,6 +59,7 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
     with held(folders), database(settings, folders) as found, sole_staging(found.url):
         migrate(found.url)
         store = Store(found.url)
+        finish(purge_parts(settings, folders, store, found.url))
         contents = reindex.inventory(folders, store)
         if contents and not (folders.archive / manifest.NAME).exists():
             note(
@@ -78,7 +91,13 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
             _print(rebuilt, as_json=as_json)
             return 0
         store.run(swap)
+        for record in manifest.Manifest(folders.archive).records():
+            if record["type"] == "purge":
+                store.run(partial(replay_purge, record=record))
         code = write_sessions(settings, folders, store, before | after)
+        with bar("Indexing for search") as show:
+            total = store.run(searching.lag)
+            catch_up(store, show=lambda remaining: show(total - remaining, total))
         store.close()
     _print(replace(rebuilt, is_changed=True), as_json=as_json)
     return code

@@ -31,7 +31,8 @@ def command(
 
     \b
     exportd retry build.log
-    exportd retry --all && exportd run --once
+    exportd retry --all                where no daemon works, then:
+    exportd run --once
 
     The daemon takes them as any other file, or 'exportd run --once' does. 65 when one cannot
     be put back, 75 when it may be later.

@@ -18,7 +18,8 @@ from ..models import RiskLevel
 from ..render.sessions import table
 from ..settings import Settings
 from ..store import listing
-from .conversations import Day, opened
+from .conversations import opened
+from .parameters import day
 from .terminal import page
 
 _OPTIONS = (
@@ -35,7 +36,9 @@ _OPTIONS = (
         help="Of this risk of data loss, or a worse one.",
     ),
     click.option("--project", metavar="DIR", help="Held in this directory: its name, or path."),
-    click.option("--since", type=Day(), help="With something from this day, UTC, on."),
+    click.option(
+        "--since", type=day, metavar="DATE", help="With something from this day, UTC, on."
+    ),
     click.option("--limit", type=click.IntRange(min=1), help="The newest so many."),
     click.option("--json", "as_json", is_flag=True, help="As JSON."),
 )

@@ -20,7 +20,7 @@ from ..models import RiskLevel, Severity
 from ..overview import AtRisk, Disk, Overview, Stored, Waiting
 from ..render.overview import next_steps, overview
 from ..settings import Settings
-from ..store import Outbox, Store, desk
+from ..store import Outbox, Store, desk, searching
 from ..waiting import Patience, survey
 
 _LAST = 10
@@ -120,6 +120,7 @@ def _stored(settings: Settings, folders: Folders, store: Store) -> Stored:
         ),
         tuple(sorted(alerts, key=lambda alert: -severities.index(alert.severity))),
         {name: said for name, (_, said) in parked.items() if name in channels},
+        store.run(searching.lag),
     )
 
 

@@ -10,13 +10,16 @@ from ..errors import UnknownFormat
 from ..formats import HEAD_BYTES
 from ..formats import recognise as recognise_format
 from ..models import Raw
-from .base import Bounds, Container, Member
+from .base import Bounds, Container, Member, Put
 from .gzipped import Gzip
 from .json_list import JsonList
 from .jsonl_parts import JsonlParts
 from .zipped import Zip
 
-__all__ = ["CONTAINERS", "Bounds", "Container", "JsonlParts", "Member", "named", "recognise"]
+__all__ = [
+    "CONTAINERS", "Bounds", "Container", "Gzip", "JsonlParts", "Member", "Put", "Zip", "named",
+    "recognise",
+]  # fmt: skip
 
 CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts())
 

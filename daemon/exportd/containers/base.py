@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from ..models import Raw
+
+_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class Member:
     fault: str = ""
 
 
+# What is to stand in the place of a member: its own bytes, others, or None for nothing.
+Put = Callable[[Member], Raw | None]
+
+
 class Container(Protocol):
     """``HOLDS_ONE``: all of it is one conversation, so that a sidecar may name it.
 
@@ -63,10 +69,32 @@ class Container(Protocol):
         """The bytes of a member; ``MalformedExport`` where it is not there."""
         ...
 
+    def rewrite(self, raw: Raw, name: str, bounds: Bounds, put: Put, out: BinaryIO) -> None:
+        """Write it to ``out`` anew, with what ``put`` says in the place of each member.
+
+        ``MalformedExport`` where that cannot be done without a loss.
+        """
+        ...
+
 
 def as_file(raw: Raw) -> BinaryIO:
     """For libraries that read files."""
     return io.BytesIO(raw) if isinstance(raw, bytes) else io.BufferedReader(_Reader(raw))
+
+
+def copy(raw: Raw, out: Writable, start: int = 0, end: int | None = None) -> None:
+    """Write bytes that may be too many to be held."""
+    end = len(raw) if end is None else end
+    while start < end:
+        stop = min(start + _PIECE_BYTES, end)
+        out.write(raw[start:stop])
+        start = stop
+
+
+class Writable(Protocol):
+    """All that ``copy`` needs of a file."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 class _Reader(io.RawIOBase):

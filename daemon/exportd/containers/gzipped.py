@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from ..errors import MalformedExport
 from ..models import Raw
-from .base import Bounds, Member, as_file
+from .base import Bounds, Member, Put, as_file, copy
 from .unpacked import Unpacked
 
 _SMALL_BYTES = 1024 * 1024
@@ -36,6 +37,13 @@ class Gzip:
 
     def extract(self, raw: Raw, locator: str) -> bytes:  # noqa: ARG002
         return Unpacked(lambda: _opened(raw), _size(raw, None), _BROKEN)[:]
+
+    def rewrite(self, raw: Raw, name: str, bounds: Bounds, put: Put, out: BinaryIO) -> None:
+        for member in self.members(raw, name, bounds):
+            found = put(member)
+            if found is not None:
+                with gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed:
+                    copy(found, packed)
 
 
 def _opened(raw: Raw) -> gzip.GzipFile:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
+from typing import BinaryIO
 
 from ..errors import MalformedExport
 from ..models import Raw
-from .base import Bounds, Member
+from .base import Bounds, Member, Put, copy
 
 _PIECE_BYTES = 1024 * 1024
 _HEAD_BYTES = 65_536  # so much has what is looked for at most
@@ -66,6 +67,39 @@ class JsonList:
         if len(found) != int(end) - int(start):
             raise MalformedExport(f"bytes {locator} are not there")
         return found
+
+    def rewrite(self, raw: Raw, name: str, bounds: Bounds, put: Put, out: BinaryIO) -> None:  # noqa: ARG002
+        """What stands between two elements goes with the second one."""
+        before, is_first, end = 0, True, 0
+        for start, end, fault in _elements(raw):
+            where = f"{start}-{end}"
+            member = Member(name, where, Slice(raw, start, end), fault)
+            found = member.raw if fault else put(member)
+            if before == 0:
+                copy(raw, out, 0, start)
+            elif found is not None and not is_first:
+                copy(raw, out, before, start)
+            if found is not None:
+                copy(found, out)
+                is_first = False
+            before = end
+        copy(raw, out, end)
+
+
+class Slice:
+    """A part of what may be too large to be held."""
+
+    def __init__(self, raw: Raw, start: int, end: int) -> None:
+        self._raw = raw
+        self._start = start
+        self._size_bytes = end - start
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, _ = part.indices(self._size_bytes)
+        return self._raw[self._start + start : self._start + max(start, stop)]
 
 
 def _too_large(size_bytes: int, bounds: Bounds) -> str:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import MalformedExport
 from ..formats import HEAD_BYTES, claude_code_jsonl, jsonl
 from ..formats.values import inner
 from ..models import Raw
-from .base import Bounds, Member
+from .base import Bounds, Member, Put
 
 LONG_BYTES = 8 * 1024 * 1024  # what is shorter is read at once
 PART_BYTES = 4 * 1024 * 1024
@@ -80,6 +80,9 @@ class JsonlParts:
         if end > len(raw):
             raise MalformedExport(f"bytes {start} to {end} are not there")
         return _part(raw, start, end, line, _told(raw))
+
+    def rewrite(self, raw: Raw, name: str, bounds: Bounds, put: Put, out: BinaryIO) -> None:  # noqa: ARG002
+        raise MalformedExport("the parts of one session cannot do without each other")
 
 
 def _session_id(record: dict[str, Any]) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import lzma
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from ..errors import MalformedExport
-from ..formats.text import escape
+from ..formats.text import escape, printable
 from ..models import Raw
-from .base import Bounds, Member, as_file
+from .base import Bounds, Member, Put, as_file, copy
 from .unpacked import Unpacked
 
 # What a damaged or hostile archive makes zipfile raise.
@@ -20,6 +22,7 @@ _BROKEN = (
 )  # fmt: skip
 _SMALL_BYTES = 1024 * 1024  # so little may be packed however tightly
 _ENCRYPTED = 1
+_HUGE_BYTES = 2 * 1024**3
 _JUNK = ("__MACOSX/", ".DS_Store")
 
 
@@ -45,11 +48,8 @@ class Zip:
                 f"{bounds.max_members:,}"
             )
         for number, info in enumerate(listed):
-            if info.is_dir() or info.filename.startswith(_JUNK[0]):
-                continue
-            member = _member(archive, info, str(number), bounds)
-            if not member.name.endswith(_JUNK[1]):
-                yield member
+            if not _is_junk(info):
+                yield _member(archive, info, str(number), bounds)
 
     def extract(self, raw: Raw, locator: str) -> bytes:
         archive = _opened(raw)
@@ -57,6 +57,34 @@ class Zip:
             return archive.read(archive.infolist()[int(locator)])
         except (*_BROKEN, IndexError) as error:
             raise MalformedExport(f"member {locator} cannot be read") from error
+
+    def rewrite(self, raw: Raw, name: str, bounds: Bounds, put: Put, out: BinaryIO) -> None:  # noqa: ARG002
+        archive = _opened(raw)
+        with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as written:
+            warnings.simplefilter("ignore")  # two members may have one name
+            for number, info in enumerate(archive.infolist()):
+                member = _member(archive, info, str(number), bounds)
+                if member.fault:
+                    raise MalformedExport(f"{printable(member.name)} in it: {member.fault}")
+                found = member.raw if _is_junk(info) else put(member)
+                if found is not None:
+                    is_huge = len(found) > _HUGE_BYTES
+                    with written.open(_alike(info), "w", force_zip64=is_huge) as place:
+                        copy(found, place)
+
+
+def _is_junk(info: zipfile.ZipInfo) -> bool:
+    name = info.filename.replace("\\", "/")
+    return info.is_dir() or info.filename.startswith(_JUNK[0]) or name.endswith(_JUNK[1])
+
+
+def _alike(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(info.filename, info.date_time)
+    made.external_attr, made.comment = info.external_attr, info.comment
+    made.compress_type = (
+        zipfile.ZIP_STORED if info.compress_type == zipfile.ZIP_STORED else zipfile.ZIP_DEFLATED
+    )
+    return made
 
 
 def _opened(raw: Raw) -> zipfile.ZipFile:

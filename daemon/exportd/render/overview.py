@@ -118,7 +118,13 @@ def _database(of: Overview) -> Iterator[_Fact]:
         yield False, "Database", printable(of.database_trouble or "does not answer")
     else:
         conversations = some(of.stored.conversations, "conversation")
-        yield True, "Database", f"{some(of.stored.messages, 'message')} in {conversations}"
+        waiting = of.stored.unsearchable
+        behind = f", {waiting:,} not searchable yet" if waiting else ""
+        yield (
+            True,
+            "Database",
+            f"{some(of.stored.messages, 'message')} in {conversations}{behind}",
+        )
 
 
 def _disk(of: Overview) -> _Fact:

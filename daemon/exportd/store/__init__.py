@@ -29,6 +29,7 @@ from .facts import read_statistics
 from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
+from .purging import Rewritten, Todo
 from .reading import read_conversation
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
@@ -59,10 +60,12 @@ __all__ = [
     "Outbox",
     "Removed",
     "Residence",
+    "Rewritten",
     "SessionExport",
     "SharedSegment",
     "Shown",
     "Store",
+    "Todo",
     "Touched",
     "Transaction",
     "Untold",

@@ -75,6 +75,11 @@ def knows_content(rows: _Rows, sha256: str) -> bool:
     return bool(rows("checked_content", sha256=sha256))
 
 
+def was_purged(rows: _Rows, sha256: str) -> bool:
+    """Whether a content was removed by a purge."""
+    return bool(rows("is_purged", sha256=sha256)[0][0])
+
+
 def read_export(rows: _Rows, export_id: int) -> ExportRow | None:
     """One ingested export as it is now; None when it is gone."""
     return next(iter(_exports(rows, [(export_id,)])), None)
@@ -108,6 +113,11 @@ def read_ill_logged(rows: _Rows) -> list[tuple[str, int, int, int]]:
     """Exports that deduplication_log does not count as they are: name, messages, rows of
     the log, messages that these count."""
     return [(n, m, log, int(seen)) for n, m, log, seen in rows("checked_log")]
+
+
+def read_unsearchable(rows: _Rows) -> int:
+    """Messages that are neither in the search index nor waiting for it."""
+    return int(rows("unsearchable")[0][0])
 
 
 def read_export_count(rows: _Rows) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
@@ -83,7 +85,14 @@ def _locked(url: str) -> Iterator[Any]:
 
 
 def _backend(url: str) -> Any:
-    """yoyo reads URLs of its own kind; every form that libpq knows is turned into one."""
+    """yoyo reads URLs of its own kind; every form that libpq knows is turned into one.
+
+    It notes who migrates by name; the user id of a container may have none.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
     return yoyo.get_backend(f"postgresql:///?{urlencode(parse_dsn(reachable(url)))}")
 
 

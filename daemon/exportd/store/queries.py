@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_FILES = ("queries.sql", "alerts.sql", "backup.sql")
+_FILES = ("queries.sql", "alerts.sql", "search.sql", "backup.sql", "purge.sql")
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
 

@@ -73,8 +73,10 @@ class Server:
     def patiently(self, work: Callable[[], _T]) -> _T:
         """Do ``work``, on connections of its own, however long it takes.
 
-        The server is seen to answer first; a stop signal ends it.
+        The server is seen to answer first; a stop signal ends it. That it refused before is
+        no matter: this may be what puts it right, as migrations do.
         """
+        self._refusal = None
         self.transact(lambda tx: tx.rows("greet"), PING_S)
         line = Line(self._url, self._patience.without_timeout())
         try:

@@ -111,6 +111,7 @@ _STEPS = (
     "take_conversations",
     "take_segments",
     "take_messages",
+    "queue_all",
     "take_renderings",
     "take_export_segments",
     "take_watermarks",

@@ -129,6 +129,13 @@ def _insert_messages(tx: Transaction, decision: Decision, own: Slot, segment_id:
     ]
     if rows:
         tx.copy("copy_messages", _message_rows(decision, rows))
+        tx.execute(
+            "queue_new",
+            conversation_id=own.conversation_id,
+            first=rows[0][1],
+            last=rows[-1][1],
+            messages=len(rows),
+        )
 
 
 def _replace_contents(tx: Transaction, decision: Decision) -> None:
@@ -162,6 +169,7 @@ def _replace_contents(tx: Transaction, decision: Decision) -> None:
             kinds=[message.kind.value for _, _, message in replaced],
         )
         tx.execute("forget_renderings_of_content", message_ids=ids)
+        tx.execute("queue_changed", message_ids=ids)
 
 
 def _enrich(tx: Transaction, decision: Decision) -> None:

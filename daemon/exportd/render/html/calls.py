@@ -12,6 +12,7 @@ from .markup import Markup, element, joined
 from .visible import beginning
 
 _LINE = 160  # characters
+_SHORT = 200  # characters: what stands beside its name
 
 # What tells most about a call, of the inputs that the tools of several clients have.
 _TELLING = (
@@ -62,18 +63,19 @@ def _arguments(tool: str, given: Mapping[str, Any]) -> Iterator[Markup]:
         next((k for k in keys if isinstance(given.get(k), str)), "") for keys in (_OLD, _NEW)
     )
     for key, value in given.items():
-        if old and new and key == old:
-            yield _argument("change", _change(given[old], given[new]))
-        elif not (old and new and key == new):
+        if old and new and key in (old, new):
+            if key == old:
+                yield _argument("change", _change(given[old], given[new]))
+        else:
             is_shell = key in ("command", "cmd") and tool.lower() in _SHELLS
-            yield _argument(
-                key,
-                preformatted(_text(value), "bash" if is_shell else _language(value, language)),
-            )
+            text, known = _text(value), "bash" if is_shell else _language(value, language)
+            is_short = not is_shell and len(text) <= _SHORT and "\n" not in text
+            yield _argument(key, preformatted(text, known), is_short=is_short)
 
 
-def _argument(name: str, body: Markup) -> Markup:
-    return element("div", element("div", name, class_="name"), body, class_="argument")
+def _argument(name: str, body: Markup, *, is_short: bool = False) -> Markup:
+    class_ = "argument short" if is_short else "argument"
+    return element("div", element("div", name, class_="name"), body, class_=class_)
 
 
 def _language(value: object, of_file: str) -> str:

@@ -84,15 +84,19 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def _spans(lexer: Lexer, code: str) -> Iterator[Markup]:
-    """Neighbours of one class in one element: half the elements, and the same colours."""
+    """Neighbours of one class in one element: half the elements, and the same colours.
+
+    The code ends in a newline, or gets one for the lexer: some know no last line without.
+    """
+    whole = code.endswith("\n")
     run, held = "", ""
-    for kind, text in lexer.get_tokens(code):
+    for kind, text in lexer.get_tokens(code if whole else f"{code}\n"):
         found = _class(kind)
         if found != run and text.strip():
             yield _span(run, held)
             run, held = found, ""
         held += text
-    yield _span(run, held)
+    yield _span(run, held if whole else held.removesuffix("\n"))
 
 
 def _span(class_: str, text: str) -> Markup:

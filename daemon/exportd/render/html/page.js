@@ -356,7 +356,12 @@
       for (const hidden of [target, target.closest(".batch")]) hidden?.classList.remove("out");
       const details = target.querySelector(":scope > details");
       if (details) details.open = true;
-      requestAnimationFrame(() => target.scrollIntoView());
+      // Again: what comes into view on the way gets its true height only then.
+      const come = (left) => {
+        target.scrollIntoView();
+        if (left) requestAnimationFrame(() => come(left - 1));
+      };
+      requestAnimationFrame(() => come(3));
     };
     window.addEventListener("hashchange", go);
     go();

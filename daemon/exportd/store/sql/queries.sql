@@ -42,17 +42,23 @@ BEGIN
     GRANT SELECT, INSERT, UPDATE ON
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
-        deduplication_log, drops, export_segments, exports, message_renderings, messages,
-        overrides, segments, watermarks
+        deduplication_log, drops, export_segments, exports, message_renderings, message_search,
+        messages, overrides, purge_folders, search_queue, segments, watermarks
     TO exportd_app;
-    -- A conversation that gave all its segments to another one, and what became the content.
-    GRANT DELETE ON alert_channels, conversations, message_renderings TO exportd_app;
+    GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
+    -- A conversation that gave all its segments to another one, what became the content, and
+    -- what is made of the messages.
+    GRANT DELETE ON alert_channels, conversations, message_renderings, message_search,
+        search_queue
+    TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
     GRANT USAGE ON SEQUENCE
         alert_deliveries_delivery_id_seq, alert_silences_silence_id_seq, alerts_alert_id_seq,
         anomalies_anomaly_id_seq, dead_letters_dead_letter_id_seq,
         deduplication_log_log_id_seq, drops_drop_id_seq, exports_export_id_seq,
-        messages_message_id_seq, overrides_override_id_seq, segments_segment_id_seq
+        messages_message_id_seq, overrides_override_id_seq, purges_purge_id_seq,
+        search_queue_queue_id_seq,
+        segments_segment_id_seq
     TO exportd_app;
 END
 $$;
@@ -498,7 +504,9 @@ WHERE export_id = %(export_id)s AND state <> 'ingested';
 INSERT INTO dead_letters (export_id, claim_id, original_name, failed_name, reason, error_class,
                           memory_dir)
 VALUES (%(export_id)s, %(claim_id)s, %(original_name)s, %(failed_name)s, %(reason)s,
-        %(error_class)s, %(memory_dir)s)
+        %(error_class)s,
+        coalesce(%(memory_dir)s,
+                 (SELECT d.memory_dir FROM drops d WHERE d.claim_id = %(claim_id)s)))
 ON CONFLICT (claim_id) DO NOTHING;
 
 -- replace_dead_letters --
@@ -585,27 +593,30 @@ WITH RECURSIVE inside AS (
     WHERE d.export_id IS NOT NULL
 )
 SELECT l.dead_letter_id
-FROM inside
-JOIN dead_letters l USING (export_id)
+FROM inside i
+JOIN drops d ON d.parent_export_id = i.export_id
+JOIN dead_letters l USING (claim_id)
 WHERE l.memory_dir = %(memory_dir)s AND l.settled_at IS NULL AND l.failed_name IS NULL
   AND l.error_class <> 'Fault';
 
 -- settled_alerts --
--- Alerts about files of which nothing is set aside any more.
+-- Alerts about files of which nothing is set aside any more, nor of what lies in them.
+WITH RECURSIVE open AS (
+    SELECT export_id, claim_id FROM dead_letters
+    WHERE memory_dir = %(memory_dir)s AND settled_at IS NULL AND error_class <> 'Fault'
+), holders AS (
+    SELECT d.parent_export_id AS export_id FROM open JOIN drops d USING (claim_id)
+    WHERE d.parent_export_id IS NOT NULL
+    UNION
+    SELECT d.parent_export_id FROM holders h JOIN drops d ON d.export_id = h.export_id
+    WHERE d.parent_export_id IS NOT NULL
+)
 UPDATE alerts a
 SET state = 'resolved', resolved_at = CURRENT_TIMESTAMP, resolution = %(resolution)s,
     untold = coalesce(a.untold, 'resolved')
 WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memory_dir)s
-  AND a.export_id IS NOT NULL
-  AND NOT EXISTS (
-      WITH RECURSIVE inside AS (
-          SELECT a.export_id
-          UNION
-          SELECT d.export_id FROM inside i JOIN drops d ON d.parent_export_id = i.export_id
-          WHERE d.export_id IS NOT NULL)
-      SELECT FROM inside JOIN dead_letters l USING (export_id)
-      WHERE l.settled_at IS NULL AND l.error_class <> 'Fault'
-        AND l.memory_dir = %(memory_dir)s);
+  AND a.export_id NOT IN (SELECT export_id FROM open WHERE export_id IS NOT NULL
+                          UNION SELECT export_id FROM holders);
 
 -- dead_letter_reason --
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
@@ -877,7 +888,8 @@ DROP SCHEMA IF EXISTS exportd_reindex CASCADE;
 
 -- lock_stored --
 LOCK TABLE conversations, exports, drops, segments, messages, message_renderings, export_segments,
-           watermarks, deduplication_log, conversation_aliases, anomalies, overrides
+           watermarks, deduplication_log, conversation_aliases, anomalies, overrides,
+           message_search, search_queue
 IN ACCESS EXCLUSIVE MODE;
 
 -- staging_lock --
@@ -913,7 +925,8 @@ ON CONFLICT DO NOTHING;
 
 -- clear_stored --
 TRUNCATE conversations, segments, messages, message_renderings, export_segments, watermarks,
-         deduplication_log, conversation_aliases, anomalies, overrides;
+         deduplication_log, conversation_aliases, anomalies, overrides, message_search,
+         search_queue;
 
 -- take_exports --
 INSERT INTO exports (sha256, size_bytes, name, modified_at, state, attempts, format,
@@ -1339,3 +1352,35 @@ FROM arrived a
 LEFT JOIN counted c ON c.top = a.drop_id
 LEFT JOIN dead_letters dl USING (claim_id)
 ORDER BY a.drop_id;
+
+-- Archive housekeeping.
+
+-- packable --
+-- Archived so long ago; what is packed already, as a zip is, would not get smaller.
+SELECT e.archive_name, e.sha256, e.size_bytes
+FROM exports e
+WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
+  AND e.archived_at < CURRENT_TIMESTAMP - %(age)s::interval
+  AND e.format <> ALL(%(but)s) AND e.size_bytes >= %(least)s
+ORDER BY e.export_id;
+
+-- old_dead_letters --
+SELECT l.dead_letter_id, l.failed_name
+FROM dead_letters l
+WHERE l.memory_dir = %(memory_dir)s AND l.failed_name IS NOT NULL AND l.settled_at IS NULL
+  AND l.created_at < CURRENT_TIMESTAMP - %(age)s::interval
+ORDER BY l.dead_letter_id;
+
+-- forget_failed_file --
+UPDATE dead_letters
+SET failed_name = NULL, settled_at = CURRENT_TIMESTAMP, settlement = 'forgotten',
+    settled_by = 'keep_failed_days'
+WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- contents_called --
+-- By SHA-256, whole or its beginning, or by any name.
+SELECT e.sha256, e.name FROM exports e
+WHERE e.state = 'ingested'
+  AND (e.archive_name = %(name)s OR e.name = %(name)s
+       OR (%(name)s ~ '^[0-9a-f]{8,64}$' AND e.sha256 LIKE %(name)s || '%%'))
+ORDER BY e.export_id;

@@ -1,0 +1,1 @@
+"""What people look for, and how it is shown to them. Pure."""
