@@ -113,7 +113,7 @@ def test_every_module_is_on_the_map() -> None:
         "indexer", "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout",
         "lookup", "members", "metrics", "moves", "notify", "once", "outcome", "outlet",
         "packed", "pipeline", "progress", "purge", "purge_report", "rehearsal", "reindex",
-        "relay", "relay_thread", "residence", "rewriting", "secret_files", "service",
+        "relay", "residence", "rewriting", "secret_files", "service",
         "sessions", "settings", "spool_relay", "state_report", "state_rollback", "storing",
         "teller", "turn_thread", "verify", "waiting", "waits", "whereabouts", "workplace",
     }  # fmt: skip

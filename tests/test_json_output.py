@@ -22,6 +22,7 @@ _NAMES = {path.name.removesuffix(".schema.json") for path in _SCHEMAS}
 # A command whose output is told by the schema of another.
 _DECISIONS = ("rename", "merge", "split", "undo")
 _ALSO = {
+    "archive-compress": "archive",
     "run": "ingest",
     "sessions-list": "sessions",
     **{f"sessions-{name}": "sessions-decision" for name in _DECISIONS},

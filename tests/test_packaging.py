@@ -147,7 +147,7 @@ def test_the_services_have_what_they_name() -> None:
         for volume in service["volumes"]:
             source = volume.partition(":")[0]
             assert source.startswith("./") or source in whole["volumes"]
-    exportd = services["exportd"]
+    exportd = services["daemon"]
     known = {variable(name) for name in setting_names()}
     known |= {f"{variable(name)}_FILE" for name in SECRETS}
     assert set(exportd["environment"]) <= known
@@ -162,7 +162,7 @@ def test_the_services_have_what_they_name() -> None:
 
 
 def test_exportd_has_no_more_rights_than_it_needs() -> None:
-    exportd = compose()["services"]["exportd"]
+    exportd = compose()["services"]["daemon"]
     assert exportd["read_only"]
     assert exportd["init"]
     assert exportd["cap_drop"] == ["ALL"]

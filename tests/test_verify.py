@@ -90,6 +90,7 @@ def memory(filled: Road, tmp_path: Path) -> Path:
 def url(filled: Road, memory: Path) -> Iterator[str]:
     """The filled database, for one test to damage: afterwards it is as before."""
     execute(filled.url, "UPDATE drops SET memory_dir = %s", str(memory))
+    execute(filled.url, "UPDATE dead_letters SET memory_dir = %s", str(memory))
     yield filled.url
     execute(filled.url, _RESTORE)
 
@@ -616,6 +617,10 @@ def test_what_a_memory_folder_lacks_after_it_was_moved_is_missing(
     assert verified(memory, url, alone=True).findings == []
     (memory / "exports-archive" / FILE).rename(memory / "away")
     assert kinds(verified(memory, url, alone=True)) == ["archive_missing"]
+    (memory / "exports-failed" / "notes.md").unlink()
+    (memory / "sessions" / "tools.md").unlink()
+    found = sorted(kinds(verified(memory, url, alone=True)))
+    assert found == ["archive_missing", "dead_letter_missing", "session_missing"]
 
 
 def test_exports_of_another_memory_folder_on_this_machine_are_checked_there(

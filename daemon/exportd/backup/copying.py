@@ -196,9 +196,9 @@ class Copier:
     def _check_space(self, size_bytes: int) -> None:
         if free_bytes(self._target) - size_bytes < self._reserve_bytes:
             raise DiskTrouble(
-                f"the disk of {self._target.parent.parent} would have less than "
-                f"{self._reserve_bytes:,} bytes free (setting disk_reserve_bytes); no backup "
-                "was made: make room, or give another folder"
+                f"the disk of {self._target.parent.parent} has no room for the backup beside "
+                f"the {self._reserve_bytes:,} bytes that stay free (disk_reserve_bytes); no "
+                "backup was made: make room, or give another folder"
             )
 
 

@@ -186,6 +186,7 @@ def _lines(said: IO[bytes]) -> list[str]:
 def _failed(name: str, code: int, lines: list[str]) -> Exception:
     told = [line for line in lines if "rror:" in line or "FATAL" in line or "ERROR" in line]
     why = printable((told or lines or [f"it ended with exit code {code}"])[0])
+    why = why.removeprefix(f"{name}: ")
     if _DENIED.search(why):
         return ConfigurationError(
             f"{name}: {why}; it needs the rights of the tables' owner: give that user's URL "

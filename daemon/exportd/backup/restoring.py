@@ -129,6 +129,16 @@ def refuse_damage(backup: Backup, damages: Sequence[Damage], *, from_archive: bo
     raise DamagedBackup("\n".join(lines))
 
 
+def check_room(folders: Folders, backup: Backup) -> None:
+    """The files must fit; how much a database takes, nobody knows before."""
+    there = next(place for place in (folders.memory, *folders.memory.parents) if place.is_dir())
+    if free_bytes(there) < backup.listing.size_bytes:
+        raise DiskTrouble(
+            f"{folders.memory}: the disk has less free than the backup takes "
+            f"({backup.listing.size_bytes:,} bytes); nothing was restored"
+        )
+
+
 def begin(folders: Folders, backup: Backup) -> None:
     """Mark the folder: from here on it is for this restore alone."""
     write_file(folders.restoring, [f"{_mark(backup)}\n"])
@@ -144,11 +154,6 @@ def bring_files(
 ) -> int:
     """Every file of the backup to its place, durable; returns how many."""
     entries = [entry for entry in backup.listing.files if entry.path not in left_out]
-    if free_bytes(folders.memory) < sum(entry.size_bytes for entry in entries):
-        raise DiskTrouble(
-            f"{folders.memory}: the disk has less free than the files of the backup take "
-            f"({backup.listing.size_bytes:,} bytes); nothing was restored"
-        )
     reader = Reader(stopping)
     places: list[Path] = []
     for number, entry in enumerate(entries, 1):

@@ -58,10 +58,10 @@ def command(
     """Back up the database and the memory folder.
 
     \b
-    exportd backup /mnt/backup                  DIR/exportd-20261126T160000Z
-    exportd backup /mnt/backup --keep 14        and only the last fourteen stay
-    exportd backup --check /mnt/backup          is every byte of every backup as written?
-    exportd restore /mnt/backup                 the other direction
+    exportd backup /mnt/backup            DIR/exportd-20261126T160000Z
+    exportd backup /mnt/backup --keep 14  and only the last fourteen stay
+    exportd backup --check /mnt/backup    is every byte as it was written?
+    exportd restore /mnt/backup           the other direction
 
     The daemon may run meanwhile. Settings and secrets are not in it; the texts of all
     conversations are. Exit code 65: the backup is made, but the archive lacks a file that

@@ -66,11 +66,11 @@ def command(
     """Write conversations to standard output, or to files.
 
     \b
-    exportd export rollout-master                        the session file
-    exportd export rollout-master --format html -o rollout.html
-    exportd export --all --format html -o pages          a page for each, in a folder
-    exportd export --all --format json -o all.json       all in one document
-    exportd export --all --format jsonl > all.jsonl      the canonical dump
+    exportd export garden                             the session file
+    exportd export garden --format html -o garden.html
+    exportd export --all --format html -o pages       a folder of pages
+    exportd export --all --format json -o all.json    all in one document
+    exportd export --all --format jsonl > all.jsonl   the canonical dump
 
     JSON and JSONL have everything that is stored, and are canonical: the same set of exports
     gives the same bytes, in whatever order they were dropped. A file is written whole or not

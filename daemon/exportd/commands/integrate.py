@@ -65,12 +65,14 @@ def claude_code(
     yes: bool,
     dry_run: bool,
 ) -> int:  # fmt: skip
-    """Copy sessions of Claude Code here before a compaction, and at their end.
+    """Make Claude Code hand its sessions over.
+
+    They are copied here before a compaction, and at their end.
 
     \b
-    exportd integrate claude-code --dry-run     what would change
-    exportd integrate claude-code               this project
-    exportd integrate claude-code --user        all your projects, into this MEMORY-CONTEXT
+    exportd integrate claude-code --dry-run  what would change
+    exportd integrate claude-code            this project
+    exportd integrate claude-code --user     all your projects, into one folder
     exportd integrate claude-code --remove
 
     Hooks go into the settings of Claude Code, and beside them the slash command

@@ -68,7 +68,7 @@ def command(
     0   purged, or with --dry-run shown
     64  there is no such conversation, or something keeps it: the words say what
     73  a daemon has the memory folder: stop it first
-    75  something has to wait: the words say whether it is purged in the database already
+    75  something has to wait: the words say whether it is purged already
     """
     if dry_run:
         return _show(settings, conversation, as_facts=as_facts)

@@ -57,8 +57,9 @@ def command(
     """Restore a backup into an empty memory folder.
 
     \b
-    exportd --memory-dir /srv/MEMORY-CONTEXT restore /mnt/backup      the newest one there
-    exportd restore /mnt/backup/exportd-20261126T160000Z --dry-run    is it whole, is here room?
+    exportd restore /mnt/backup --dry-run    is it whole, is here room?
+    exportd restore /mnt/backup              the newest one there
+    exportd restore /mnt/backup/exportd-20261126T160000Z
 
     The database goes where the settings say: into the embedded server, or the empty database
     of EXPORTD_DATABASE_URL. Every hash is checked first, and everything once more at the end,
@@ -71,7 +72,8 @@ def command(
     backups.refuse_unfit(backup.path, folders)
     restoring.refuse_newer(backup.listing)
     with backups.reading(backup.path.parent):
-        restoring.check_folder(folders, backup)
+        if not restoring.check_folder(folders, backup):
+            restoring.check_room(folders, backup)
         if not from_archive:
             _check_database(settings, backup)
         left_out = _left_out(

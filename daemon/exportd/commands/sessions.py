@@ -58,7 +58,11 @@ def command(ctx: click.Context, /, **options: Any) -> int | None:
 @listing_options
 @click.pass_obj
 def list_(settings: Settings, /, **options: Any) -> int:
-    """Every conversation, the newest first."""
+    """List every conversation, the newest first.
+
+    \b
+    exportd sessions list --json | jq -r '.conversations[].conversation_id'
+    """
     return list_sessions(settings, **options)
 
 
@@ -68,7 +72,13 @@ def list_(settings: Settings, /, **options: Any) -> int:
 @_json_option
 @click.pass_obj
 def rename(settings: Settings, *, conversation: str, new_id: str, as_json: bool) -> int:
-    """Give a conversation another id; the old one stays as an alias."""
+    """Give a conversation another id.
+
+    The old one stays as an alias.
+
+    \b
+    exportd sessions rename session-1f2e3d4c garden
+    """
     _require_name(new_id)
     with opened(settings) as store:
         old = named(store, conversation)
@@ -87,7 +97,13 @@ def rename(settings: Settings, *, conversation: str, new_id: str, as_json: bool)
 def merge(
     settings: Settings, *, conversations: tuple[str, ...], into: str, as_json: bool
 ) -> int:
-    """Make conversations part of another, as segments in the order of their dates."""
+    """Make conversations part of another.
+
+    They become segments of it, in the order of their dates.
+
+    \b
+    exportd sessions merge garden-2 garden-3 --into garden
+    """
     with opened(settings) as store:
         target = named(store, into)
         decided = [
@@ -118,7 +134,11 @@ def split(
     into: str,
     as_json: bool,
 ) -> int:
-    """Move segments of a conversation to another one."""
+    """Move segments of a conversation to another one.
+
+    \b
+    exportd sessions split garden --segment 2 --into greenhouse
+    """
     _require_name(into)
     with opened(settings) as store:
         source = named(store, conversation)
@@ -137,7 +157,13 @@ def split(
 @_json_option
 @click.pass_obj
 def undo(settings: Settings, *, decision: int, as_json: bool) -> int:
-    """Take a decision back; 'exportd sessions history' has the numbers."""
+    """Take a decision back.
+
+    'exportd sessions history' has the numbers.
+
+    \b
+    exportd sessions undo 3
+    """
     with opened(settings) as store:
         decided = partial(sessions.undo, override_id=decision)
         return _decide(settings, store, [decided], as_json=as_json)
@@ -147,7 +173,13 @@ def undo(settings: Settings, *, decision: int, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
 @click.pass_obj
 def history(settings: Settings, *, as_json: bool) -> int:
-    """Every decision that was made, the undone ones too."""
+    """List every decision that was made.
+
+    The undone ones too.
+
+    \b
+    exportd sessions history
+    """
     with opened(settings) as store:
         overrides = store.run(sessions.history)
     if as_json:
@@ -161,7 +193,13 @@ def history(settings: Settings, *, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
 @click.pass_obj
 def suggestions(settings: Settings, *, as_json: bool) -> int:
-    """Conversations that may be one session, with the evidence; merges nothing."""
+    """Suggest conversations that may be one session.
+
+    With the evidence; nothing is merged.
+
+    \b
+    exportd sessions suggest
+    """
     with opened(settings) as store:
         rows = store.run(lambda tx: tx.rows("exports_seen"))
         overrides = store.run(sessions.history)

@@ -98,6 +98,7 @@ def move(tx: Transaction, old: str, new: str, channels: Iterable[str]) -> None:
     """What came to the memory folder ``old`` came to ``new``."""
     suffixes = ["", *(f"/{channel}" for channel in channels)]
     tx.execute("move_drops", old=old, new=new)
+    tx.execute("move_dead_letters", old=old, new=new)
     tx.execute("move_alerts", old=old, new=new, suffixes=suffixes)
     tx.execute("move_alert_messages", old=old, new=new)
     tx.execute("move_alert_silences", old=old, new=new)

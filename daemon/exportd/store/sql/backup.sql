@@ -51,6 +51,9 @@ ANALYZE;
 -- move_drops --
 UPDATE drops SET memory_dir = %(new)s WHERE memory_dir = %(old)s;
 
+-- move_dead_letters --
+UPDATE dead_letters SET memory_dir = %(new)s WHERE memory_dir = %(old)s;
+
 -- move_alerts --
 -- An alert about the folder, or about a channel of it, is known by a hash of its name.
 UPDATE alerts a
