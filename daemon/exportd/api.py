@@ -68,7 +68,8 @@ class SessionExportManager:
         self.project_root = Path(project_root).absolute()
         if not self.project_root.is_dir():
             raise ConfigurationError(
-                f"{printable(str(self.project_root))}: expected the folder of a project, found none"
+                f"{printable(str(self.project_root))}: expected the folder of a project, and "
+                "found none"
             )
         self.settings = project_settings(self.project_root)
         self._timeout_s = timeout_s
