@@ -4,6 +4,10 @@ So many messages of some 300 bytes are made up in a database of their own, with 
 frequent as in a language, and ``exportd search --rebuild`` indexes them. Printed is what that
 took, the size of the index, and the time of searches for rare, common and exact words, as the
 real functions do them, without the half second in which Python starts.
+
+``--recall MEMORY-CONTEXT`` looks instead for what really stands in a memory folder: file names
+of tool calls, and words of prompts; how many of the messages that have them are found, by
+PostgreSQL's configuration ``simple`` alone and by exportd's index.
 """
 
 from __future__ import annotations
@@ -46,12 +50,55 @@ SELECT sum(octet_length(content)), pg_table_size('message_search'),
 FROM messages
 """
 
+_NAMES = r"""
+WITH names AS (
+    SELECT DISTINCT (regexp_matches(content, '(?<![\w.-])[A-Za-z0-9_-]+\.'
+                                    || '(?:py|ts|tsx|js|md|sh|json)(?![\w.-])', 'g'))[1] AS name
+    FROM messages WHERE kind = 'tool_call'
+), chosen AS (SELECT name FROM names ORDER BY md5(name) LIMIT 200
+), counted AS (
+    SELECT name, count(*) AS there,
+           count(*) FILTER (WHERE to_tsvector('simple', content)
+                                  @@ phraseto_tsquery('simple', name)) AS plain,
+           count(*) FILTER (WHERE vector @@ phraseto_tsquery(
+               'simple', translate(name, '._-', '   '))) AS ours
+    FROM chosen JOIN messages
+      ON content ~ ('(?<![\w.-])' || replace(name, '.', '\.') || '(?![\w.-])')
+    JOIN message_search USING (message_id)
+    GROUP BY name
+)
+SELECT count(*), sum(there), 100.0 * sum(plain) / sum(there), 100.0 * sum(ours) / sum(there)
+FROM counted
+"""
+
+_WORDS = """
+WITH words AS (
+    SELECT word FROM ts_stat($$SELECT to_tsvector('simple', content) FROM messages
+                               WHERE kind = 'prompt'$$)
+    WHERE word ~ '^[a-z]{4,}$' AND nentry >= 3
+), chosen AS (SELECT word FROM words ORDER BY md5(word) LIMIT 500
+), counted AS (
+    SELECT word,
+           (SELECT count(*) FROM message_search
+            WHERE vector @@ to_tsquery('simple', quote_literal(word))) AS plain,
+           (SELECT count(*) FROM message_search
+            WHERE vector @@ to_tsquery('simple', quote_literal(word) || '|' || quote_literal(
+                (ts_lexize('exportd_english', word))[1]))) AS ours
+    FROM chosen
+)
+SELECT count(*), sum(ours), avg(100.0 * plain / ours) FROM counted
+"""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where the database lies meanwhile")
+    parser.add_argument("--recall", type=Path, help="a memory folder to search in")
     options = parser.parse_args()
+    if options.recall:
+        _recall(options.recall)
+        return 0
     with (
         tempfile.TemporaryDirectory(dir=options.folder) as place,
         running_server(Path(place) / "m") as memory,
@@ -65,6 +112,19 @@ def main() -> int:
         ):
             _search(store, options.messages)
     return 0
+
+
+def _recall(memory: Path) -> None:
+    names, there, plain, ours = map(float, query(memory, _NAMES)[0])
+    click.echo(
+        f"{names:,.0f} file names, {there:,.0f} times in a message: simple finds "
+        f"{plain:.1f} %, exportd {ours:.1f} %"
+    )
+    words, found, exact = map(float, query(memory, _WORDS)[0])
+    click.echo(
+        f"{words:,.0f} words of prompts, in {found:,.0f} messages with any English ending: the "
+        f"word itself finds {exact:.1f} % of them, in the mean"
+    )
 
 
 def _index(memory: Path, messages: int) -> None:

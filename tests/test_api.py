@@ -15,7 +15,7 @@ import pytest
 from conftest import EXAMPLES, SAMPLES, Command
 
 from exportd import SessionExportManager
-from exportd.errors import PermanentError, RefusedRequest, TransientError
+from exportd.errors import ConfigurationError, PermanentError, RefusedRequest, TransientError
 
 FIRST = EXAMPLES / "2026-01-12-EXPORT-GARDEN-PLANNER.txt"
 SECOND = EXAMPLES / "2026-01-13-EXPORT-GARDEN-PLANNER.txt"
@@ -132,3 +132,9 @@ def test_the_package_is_cheap_until_the_api_is_asked_for() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = getattr(__import__("exportd"), "Nothing")  # noqa: B009
+
+
+def test_a_project_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="found none"):
+        SessionExportManager(tmp_path / "gardn")
+    assert not (tmp_path / "gardn").exists()

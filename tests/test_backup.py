@@ -589,10 +589,14 @@ def test_an_older_schema_is_brought_up_to_date_and_the_rows_follow_the_folder(
         )  # fmt: skip
     for statement in (
         "INSERT INTO alert_channels (memory_dir, channel) VALUES (%s, 'slack')",
-        "INSERT INTO alert_silences (kind, until, comment, created_by, memory_dir) "
-        "VALUES ('damage', now(), '', '', %s)",
-        "INSERT INTO alert_messages (message_id, memory_dir, channel, group_key) "
-        "VALUES (gen_random_uuid(), %s, 'slack', '')",
+        (
+            "INSERT INTO alert_silences (kind, until, comment, created_by, memory_dir) "
+            "VALUES ('damage', now(), '', '', %s)"
+        ),
+        (
+            "INSERT INTO alert_messages (message_id, memory_dir, channel, group_key) "
+            "VALUES (gen_random_uuid(), %s, 'slack', '')"
+        ),
     ):
         execute(road.url, statement, old)
     with migrations._locked(road.url) as backend:

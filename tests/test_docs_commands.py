@@ -13,6 +13,8 @@ from fences import ROOT, fences, pages
 from exportd.cli import cli
 
 _SPAN = re.compile(r"(?<!`)`(exportd [^`\n]+)`(?!`)")
+# At the beginning, behind another command or a variable, or by its path.
+_TYPED = re.compile(r"(?:^\s*|[;|(] ?|&& |/bin/|^\s*\w+=\S+ )(exportd [^/\"'].*)")
 _END = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>&1", "#", "…"}
 
 
@@ -24,7 +26,7 @@ def _lines(page: str) -> Iterator[tuple[str, str]]:
             "there is no exportd"
         ):
             for number, line in enumerate(fence.code.replace("\\\n", " ").splitlines()):
-                if match := re.search(r"(?:^|[\s/(])(exportd [^/\"'].*)", line):
+                if match := _TYPED.search(line):
                     yield f"{page}:{fence.line + number}", match[1]
     text = re.sub(
         r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL

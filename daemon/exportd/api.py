@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from .config import DEFAULT_FILE, ENV_FILE, load
-from .errors import RefusedRequest
+from .errors import ConfigurationError, RefusedRequest
 from .folders import Folders
 from .formats.text import printable
 from .log import quietly
@@ -63,9 +63,14 @@ class SessionExportManager:
     def __init__(self, project_root: str | os.PathLike[str], *, timeout_s: float = 120) -> None:
         """``timeout_s``: how long a daemon in the folder may take for one export.
 
-        Raises ``ConfigurationError`` where a setting is wrong.
+        Raises ``ConfigurationError`` where a setting is wrong or there is no such folder.
         """
         self.project_root = Path(project_root).absolute()
+        if not self.project_root.is_dir():
+            raise ConfigurationError(
+                f"{printable(str(self.project_root))}: expected the folder of a project, and "
+                "found none"
+            )
         self.settings = project_settings(self.project_root)
         self._timeout_s = timeout_s
 

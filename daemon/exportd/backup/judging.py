@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..packed import SUFFIX
 from ..store.backing import Content
 from .listing import Entry
 
 ARCHIVE = "exports-archive/"
-_PACKED = ".zst"  # an archived file that was compressed since
 
 
 def missing(contents: Sequence[Content], entries: Mapping[str, Entry]) -> list[str]:
@@ -19,7 +19,7 @@ def missing(contents: Sequence[Content], entries: Mapping[str, Entry]) -> list[s
         for content in contents
         if content.expected
         and content.sha256 not in hashes
-        and not any(f"{ARCHIVE}{content.archive_name}{end}" in entries for end in ("", _PACKED))
+        and not any(f"{ARCHIVE}{content.archive_name}{end}" in entries for end in ("", SUFFIX))
     )
 
 
@@ -31,7 +31,7 @@ def damaged(contents: Sequence[Content], entries: Mapping[str, Entry]) -> list[s
         name
         for name in names
         if name
-        and not name.endswith(_PACKED)
+        and not name.endswith(SUFFIX)
         and (entry := entries.get(f"{ARCHIVE}{name}"))
         and entry.sha256 not in known
     )
@@ -47,5 +47,5 @@ def strangers(contents: Sequence[Content], entries: Mapping[str, Entry]) -> list
         if path.startswith(ARCHIVE)
         and entry.sha256 not in known
         and (name := path.removeprefix(ARCHIVE)) not in names
-        and name.removesuffix(_PACKED) not in names
+        and name.removesuffix(SUFFIX) not in names
     ]

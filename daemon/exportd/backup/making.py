@@ -45,7 +45,6 @@ from .tree import walk
 
 # A file that somebody moves back is looked for again, so often.
 _PASSES = 10
-_PACKED = ".zst"  # an archived file that was compressed since
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ CREATE TABLE message_search (
 );
 
 CREATE INDEX idx_message_search_vector ON message_search USING GIN (vector);
+CREATE INDEX idx_message_search_partial ON message_search (message_id) WHERE is_partial;
 
 CREATE TABLE search_queue (
     queue_id BIGSERIAL PRIMARY KEY,
