@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import execute, rows
+from conftest import SAMPLES, Command, execute, rows
 from psycopg2.extensions import make_dsn
 
 from exportd.errors import (
@@ -24,9 +26,9 @@ from exportd.store.queries import _all
 
 # Statements that PostgreSQL cannot explain; they are run for real below.
 UTILITY = {
-    "check_indices", "clear_search", "clear_stored", "copy_messages", "create_staging",
-    "defer_indices", "discard_staging", "grant_application", "lock_stored", "owner_role",
-    "sign_staging", "snapshot",
+    "begin_part", "check_indices", "clear_search", "clear_stored", "copy_messages", "create_staging",
+    "defer_indices", "discard_staging", "end_part", "grant_application", "lock_stored", "owner_role",
+    "sign_staging", "snapshot", "undo_part",
 }  # fmt: skip
 
 
@@ -276,17 +278,42 @@ def test_every_text_comes_back_as_it_went_in(store: Store, database_url: str) ->
 
 
 def test_a_url_becomes_variables_so_that_no_password_stands_in_arguments() -> None:
-    assert connection_variables("postgresql://me:S3CRET@db:5433/x?sslmode=require") == {
-        "PGUSER": "me",
-        "PGPASSWORD": "S3CRET",
-        "PGHOST": "db",
-        "PGPORT": "5433",
-        "PGDATABASE": "x",
-        "PGSSLMODE": "require",
-    }
+    found = connection_variables("postgresql://me:S3CRET@db:5433/x?sslmode=require")
+    assert (
+        found.items()
+        >= {
+            "PGUSER": "me",
+            "PGPASSWORD": "S3CRET",
+            "PGHOST": "db",
+            "PGPORT": "5433",
+            "PGDATABASE": "x",
+            "PGSSLMODE": "require",
+            "PGCONNECT_TIMEOUT": "10",
+        }.items()
+    )
 
 
 def _message(conversation_id: str, index: int, text: str = "hi") -> tuple[Any, ...]:
     """A row of copy_messages."""
     facts = (conversation_id, index, "ab" * 32, "user", text, "{}", 1, "prompt")
     return (*facts, None, None, None, False)
+
+
+def test_a_recent_drop_tells_what_lies_in_its_container(exportd: Command) -> None:
+    """A second account export brings what it has more than the first one."""
+    exports = exportd.memory_dir / "exports"
+    first = [json.loads((SAMPLES / "claude-ai.json").read_text())]
+    other = json.loads((SAMPLES / "claude-ai.json").read_text())
+    other["uuid"] = "0e0e0e0e-0000-4000-8000-000000000009"
+    (exports / "1.json").write_text(json.dumps(first))
+    assert exportd("run", "--once").returncode == 0
+    (exports / "2.json").write_text(json.dumps([*first, other]))
+    (exports / "3.json").write_text(json.dumps(first))
+    assert exportd("run", "--once").returncode == 0
+    with closing(Store(exportd.environment["EXPORTD_DATABASE_URL"])) as store:
+        found = store.recent_drops(str(exportd.memory_dir), 10)
+    count = found[-1].messages
+    assert count == 10
+    assert sorted((one.name, one.messages, one.new) for one in found) == [
+        ("1.json", count, count), ("2.json", 2 * count, count), ("3.json", count, 0),
+    ]  # fmt: skip

@@ -622,24 +622,33 @@ WHERE a.kind = 'dead_letter' AND a.state <> 'resolved' AND a.memory_dir = %(memo
 SELECT reason FROM dead_letters WHERE claim_id = %(claim_id)s;
 
 -- recent_drops --
--- What the log says of a content is of its first arrival: a later one brought nothing new.
-SELECT d.created_at, d.original_name, d.outcome,
-       ARRAY(WITH RECURSIVE inside AS (
-                 SELECT d.export_id
-                 UNION
-                 SELECT m.export_id FROM inside i JOIN drops m ON m.parent_export_id = i.export_id)
-             SELECT DISTINCT s.conversation_id::text
-             FROM inside JOIN export_segments es USING (export_id)
-             JOIN segments s USING (segment_id) ORDER BY 1),
-       coalesce(e.message_count, 0),
-       CASE WHEN d.outcome = 'ingested'
-            THEN (SELECT coalesce(sum(messages_processed - duplicates_filtered), 0)::int
-                  FROM deduplication_log l WHERE l.export_id = d.export_id)
-            ELSE 0 END
-FROM drops d
-LEFT JOIN exports e USING (export_id)
-WHERE d.memory_dir = %(memory_dir)s AND d.parent_export_id IS NULL
-ORDER BY d.drop_id DESC LIMIT %(most)s;
+-- With what lies in containers. What the log says of a content is of its first arrival: a later
+-- one brought nothing new.
+SELECT d.created_at, d.original_name, d.outcome, coalesce(held.conversations, '{}'),
+       coalesce(held.total, 0),
+       CASE WHEN d.outcome = 'ingested' THEN coalesce(held.new, 0) ELSE 0 END
+FROM (SELECT * FROM drops
+      WHERE memory_dir = %(memory_dir)s AND parent_export_id IS NULL
+      ORDER BY drop_id DESC LIMIT %(most)s) AS d
+CROSS JOIN LATERAL (
+    WITH RECURSIVE inside AS (
+        SELECT d.export_id, d.outcome
+        UNION
+        SELECT m.export_id, m.outcome
+        FROM inside i JOIN drops m ON m.parent_export_id = i.export_id
+    ), contents AS (
+        SELECT export_id, bool_or(outcome = 'ingested') AS is_new FROM inside GROUP BY 1
+    )
+    SELECT (SELECT array_agg(DISTINCT s.conversation_id::text ORDER BY s.conversation_id::text)
+            FROM contents JOIN export_segments es USING (export_id)
+            JOIN segments s USING (segment_id)) AS conversations,
+           (SELECT sum(e.message_count)::int
+            FROM contents JOIN exports e USING (export_id)) AS total,
+           (SELECT sum(l.messages_processed - l.duplicates_filtered)::int
+            FROM contents JOIN deduplication_log l USING (export_id)
+            WHERE contents.is_new) AS new
+) AS held
+ORDER BY d.drop_id DESC;
 
 -- untold --
 SELECT DISTINCT s.conversation_id
