@@ -84,7 +84,7 @@ def test_whole_words_are_highlighted_with_their_endings_phrases_as_such() -> Non
     )
     assert shown("migrate immigrate", "migr*") == "[migrate] immigrate"
     assert shown("plan and yoyo", "plan -yoyo") == "[plan] and yoyo"
-    assert similar_words(["Plans plants éplan x1 p"], ["plan"], 9) == ["plans", "plants"]
+    assert similar_words(["Plans éplan x1 p"], ["plan"], 9) == ["plans", "p"]
 
 
 def test_the_snippet_is_where_most_of_the_query_stands() -> None:

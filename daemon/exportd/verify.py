@@ -113,7 +113,6 @@ class _Walk:
         )
         self.done.findings += layout.conversations(conversations, segments, runs)
         self.done.findings += layout.logged(read.read_ill_logged(tx.rows))
-        self.done.findings += layout.searchable(read.read_unsearchable(tx.rows))
         lies = {(run.conversation_id, run.segment_id): run for run in runs}
         for segment in segments:
             run = lies.get((segment.conversation_id, segment.segment_id))
@@ -121,6 +120,8 @@ class _Walk:
         for export in read.read_loose_exports(tx.rows):
             self._loose(export)
         self._stale()
+        if not self.done.damages:  # what mends them makes the search index anew
+            self.done.findings += layout.searchable(read.read_unsearchable(tx.rows))
 
     def _segment(self, tx: Transaction, segment: SegmentRow, run: Run | None) -> None:
         messages = read.read_messages(tx.rows, run) if run else []
