@@ -20,7 +20,7 @@ from ..render.markdown import markdown
 from ..render.records import json_document, json_lines
 from ..settings import Settings
 from ..store import Store
-from .conversations import named
+from .conversations import complete_ids, named
 from .terminal import Show, bar
 
 # Of several conversations one document each, or one for all.
@@ -35,7 +35,7 @@ _FORMS: dict[str, Callable[[Iterable[Dumped]], Iterator[str]]] = {
 
 
 @click.command("export")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=complete_ids)
 @click.option("--all", "everything", is_flag=True, help="Every conversation.")
 @click.option(
     "--format",

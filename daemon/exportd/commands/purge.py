@@ -25,7 +25,7 @@ from ..settings import Settings
 from ..store import Store, discard_staging, sole_staging
 from ..store.purging import vacuum
 from ..workplace import limits, purge_parts, workplace
-from .conversations import named
+from .conversations import complete_ids, named
 
 _ELSEWHERE = (
     "Backups, replicas, WAL, log files and what channels were told may still have it: see\n"
@@ -34,7 +34,7 @@ _ELSEWHERE = (
 
 
 @click.command("purge")
-@click.argument("conversation", metavar="ID")
+@click.argument("conversation", metavar="ID", shell_complete=complete_ids)
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.option("--reason", metavar="TEXT", help="Why; kept with the note that stays.")

@@ -21,7 +21,7 @@ from ..render.wording import some
 from ..search.hits import Filters, Found
 from ..settings import Settings
 from ..store import Store, searching
-from .conversations import named
+from .conversations import complete_ids, named
 from .terminal import bar, is_colourful
 
 _NOTHING_FOUND = 1  # as grep and rg say it
@@ -35,7 +35,13 @@ _DAY_CHARS = len("2026-01-12")
 @click.command("search")
 @click.argument("words", nargs=-1, metavar="TEXT...")
 @click.option(
-    "-c", "--conversation", "ids", multiple=True, metavar="ID", help="Only in this one."
+    "-c",
+    "--conversation",
+    "ids",
+    multiple=True,
+    metavar="ID",
+    help="Only in this one.",
+    shell_complete=complete_ids,
 )
 @click.option(
     "--role",

@@ -21,7 +21,7 @@ from ..sessions import Change
 from ..settings import Settings
 from ..store import Store, Transaction
 from ..suggestions import ExportSeen, suggest
-from .conversations import named, opened, who, write_sessions
+from .conversations import complete_ids, named, opened, who, write_sessions
 from .session_list import list_sessions, listing_options
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -67,7 +67,7 @@ def list_(settings: Settings, /, **options: Any) -> int:
 
 
 @command.command("rename")
-@click.argument("conversation")
+@click.argument("conversation", shell_complete=complete_ids)
 @click.argument("new_id")
 @_json_option
 @click.pass_obj
@@ -90,7 +90,9 @@ def rename(settings: Settings, *, conversation: str, new_id: str, as_json: bool)
 
 
 @command.command("merge")
-@click.argument("conversations", nargs=-1, required=True, metavar="ID...")
+@click.argument(
+    "conversations", nargs=-1, required=True, metavar="ID...", shell_complete=complete_ids
+)
 @click.option("--into", required=True, help="The conversation that they become part of.")
 @_json_option
 @click.pass_obj
@@ -114,7 +116,7 @@ def merge(
 
 
 @command.command("split")
-@click.argument("conversation")
+@click.argument("conversation", shell_complete=complete_ids)
 @click.option(
     "--segment",
     "segments",

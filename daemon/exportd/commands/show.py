@@ -14,12 +14,12 @@ from ..models import Kind, Role, StoredConversation, StoredMessage
 from ..render.show import conversation_text
 from ..settings import Settings
 from ..store import Store, listing
-from .conversations import named, opened
+from .conversations import complete_ids, named, opened
 from .terminal import is_colourful, page
 
 
 @click.command("show")
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=complete_ids)
 @click.option("--last", type=click.IntRange(min=1), help="The last so many messages.")
 @click.option(
     "--around", type=click.IntRange(min=0), help="This message and five on each side."
