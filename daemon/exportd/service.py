@@ -95,13 +95,13 @@ class Service:
             log.info("service.started", memory_dir=str(self._place.folders.memory))
             self._health.start()
             self._relay.start()
+            self._indexer.start()
             self._watcher.scanned.wait(WATCHER_S)
             notify(READY="1", STATUS="waits for PostgreSQL")
             self._notifier.start()
             self._wait_for_database(self._prepare)
             if not self._stopping.is_set():
                 log.info("service.ready", drop_files_into=str(self._place.folders.exports))
-                self._indexer.start()
                 self._resume()
                 self._work()
         finally:
