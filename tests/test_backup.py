@@ -512,6 +512,14 @@ def test_a_restore_goes_into_empty_places_alone(
     told = run(elsewhere, "restore", str(made), code=os.EX_USAGE)
     assert "found mine.txt; move it away" in told
     stray.unlink()
+    archive = elsewhere.memory_dir.parent / "disk"
+    archive.mkdir()
+    (archive / "manifest.jsonl").write_text("of later days")
+    link = elsewhere.memory_dir / "exports-archive"
+    link.symlink_to(archive)
+    told = run(elsewhere, "restore", str(made), code=os.EX_USAGE)
+    assert "found exports-archive/manifest.jsonl; move it away" in told
+    link.unlink()
     execute(empty_database_url, "CREATE TABLE theirs (id int)")
     told = run(elsewhere, "restore", str(made), code=os.EX_USAGE)
     assert "the database is not empty" in told

@@ -104,6 +104,23 @@ def test_a_packed_conversation_is_purged_and_what_shares_its_file_stays(
     assert not (exportd.memory_dir / "exports-archive" / "list.json.zst").exists()
 
 
+def test_a_file_that_another_zstd_packed_in_a_pipe_is_read_and_purged(
+    exportd: Command,
+) -> None:
+    drop(exportd, claude__json=(SAMPLES / "claude-ai.json").read_bytes(), long__txt=LONG)
+    archive = exportd.memory_dir / "exports-archive"
+    for path in (archive / "claude.json", archive / "long.txt"):
+        packer = zstd.ZstdCompressor()
+        raw = packer.compress(path.read_bytes()) + packer.flush()
+        path.with_name(f"{path.name}.zst").write_bytes(raw)
+        path.unlink()
+    assert packed.size_of(archive / "claude.json.zst") is None
+    assert findings(exportd) == []
+    assert exportd("reindex").returncode == 0
+    assert exportd("purge", "c1a0de00-0000-4000-8000-000000000001", "--yes").returncode == 0
+    assert {path.name for path in archive.glob("*.zst")} == {"long.txt.zst"}
+
+
 def test_killed_anywhere_the_bytes_are_there_and_the_next_time_completes_it(
     exportd: Command,
 ) -> None:

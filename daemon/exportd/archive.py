@@ -120,7 +120,9 @@ class Archive:
         for folder in (self._folders.archive, self._folders.failed):
             for path in sorted(folder.glob("[!.]*")):
                 try:
-                    if size_of(path) in lengths and (sha256 := digest_of(path)) in sizes:
+                    # Another zstd may not have written down how much it packed.
+                    may_be = size_of(path) in lengths or (is_packed(path) and not size_of(path))
+                    if may_be and (sha256 := digest_of(path)) in sizes:
                         found.append((path, sha256))
                 except OSError as error:
                     raise DiskTrouble(f"{path}: cannot be read ({error.strerror})") from error

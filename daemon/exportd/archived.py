@@ -14,7 +14,7 @@ from .errors import DiskTrouble
 from .file_bytes import FileBytes
 from .folders import is_plain
 from .models import Raw
-from .packed import Damaged, is_packed, opened, packed_name, size_of, unpacked
+from .packed import NO_LIMIT, Damaged, is_packed, opened, packed_name, size_of, unpacked
 
 NOTHING = "no such file"
 _SIGNS = {errno.ENOENT: NOTHING, errno.ELOOP: "a symbolic link"}
@@ -92,7 +92,8 @@ def as_raw(path: Path, scratch: Path) -> Iterator[Raw]:
 def _unpack(path: Path, place: Path) -> int:
     try:
         with opened(path) as file, place.open("xb") as out:
-            for piece in unpacked(file, size_of(path) or 0):
+            size_bytes = size_of(path)
+            for piece in unpacked(file, NO_LIMIT if size_bytes is None else size_bytes):
                 out.write(piece)
             return out.tell()
     except OSError as error:

@@ -28,7 +28,7 @@ _LEVEL = 9
 _PIECE_BYTES = 1024 * 1024
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _HEADER_BYTES = 18
-_NO_LIMIT = 2**63
+NO_LIMIT = 2**63
 
 
 class Damaged(PermanentError):
@@ -56,7 +56,10 @@ def is_packed(path: Path) -> bool:
 
 
 def size_of(path: Path) -> int | None:
-    """How many bytes a regular file has, unpacked; None for all else, and if unknown."""
+    """How many bytes a regular file has, unpacked; None for all else, and if unknown.
+
+    ``zstd`` in a pipe does not write it down.
+    """
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         return None
@@ -68,7 +71,7 @@ def size_of(path: Path) -> int | None:
         return None
 
 
-def digest_of(path: Path, most: int = _NO_LIMIT) -> str:
+def digest_of(path: Path, most: int = NO_LIMIT) -> str:
     """SHA-256, in hex, of a file's bytes, unpacked; of a damaged one as it lies there."""
     if is_packed(path):
         with suppress(Damaged):

@@ -68,10 +68,13 @@ def check_folder(folders: Folders, backup: Backup) -> bool:
 
 
 def _first_file(folders: Folders) -> Path | None:
-    """Something in there that is no empty folder and none of the traces of a lock."""
+    """Something in there that is no empty folder and none of the traces of a lock.
+
+    Links are followed: behind one may lie an archive on a disk of its own, and full.
+    """
     if os.path.lexists(folders.memory) and not folders.memory.is_dir():
         return folders.memory
-    for place, below, files in os.walk(folders.memory):
+    for place, below, files in os.walk(folders.memory, followlinks=True):
         below[:] = [name for name in below if name != "lost+found"]
         for name in sorted(files):
             path = Path(place) / name
