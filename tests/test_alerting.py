@@ -159,6 +159,25 @@ def test_test_sends_a_real_message_through_every_channel(
     assert "A test of this channel" in subjects(mail)[0]
 
 
+def test_what_fired_before_there_was_a_channel_is_told_when_there_is_one(
+    exportd: Command, exports: Path, slack: HttpServer, database_url: str
+) -> None:
+    """In the order of the README: first files are dropped, then a channel is set."""
+    unset = Command(exportd.memory_dir, database_url)
+    (exports / "page.json").write_text(page(4, 5))
+    with unset.running():
+        wait_until(lambda: "Messages are missing" in unset("alerts", "list").stdout, 30)
+        time.sleep(1)  # it is routed, to nobody
+        status = exportd("status")
+        assert "slack: the daemon was started without it" in status.stdout
+        assert "restart the daemon" in status.stdout
+    assert slack.requests == []
+    with exportd.running():
+        wait_until(lambda: slack.requests, 30)
+        assert "without it" not in exportd("status").stdout
+    assert ["Messages are missing" in text for text in texts(slack)] == [True]
+
+
 def test_a_run_without_a_daemon_tells_people_too(
     exportd: Command, exports: Path, slack: HttpServer, mail: MailServer
 ) -> None:

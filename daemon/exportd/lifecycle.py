@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from .log import reopen
 from .overview import Process
 from .settings import Settings
 
+_CHANNELS = "channels: "
 _HOLDER = re.compile(
     r"(?P<pid>\d{1,9}) on (?P<host>\S+) since (?P<since>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC"
 )
@@ -56,8 +57,12 @@ def database(
 
 
 @contextmanager
-def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
+def held(
+    folders: Folders, *, restoring: bool = False, channels: Iterable[str] = ()
+) -> Iterator[None]:
     """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it.
+
+    ``channels`` are those that it tells people by, for others to know.
 
     One that is restored by halves is for ``exportd restore`` alone.
     """
@@ -72,6 +77,7 @@ def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
         with suppress(OSError):  # who holds it is a courtesy; a full disk must not matter
             lock.truncate(0)
             lock.write(f"{os.getpid()} on {socket.gethostname()} since {_now()}\n")
+            lock.write(f"{_CHANNELS}{' '.join(channels)}\n")
             lock.flush()
         if folders.restoring.exists() and not restoring:
             raise ConfigurationError(
@@ -107,6 +113,15 @@ def holder(folders: Folders) -> str | None:
     return None
 
 
+def channels_of(folders: Folders) -> tuple[str, ...] | None:
+    """The channels of the process that works in the folder; None where nobody knows."""
+    with suppress(OSError):
+        for line in (folders.state / "lock").read_text(encoding="utf-8").splitlines():
+            if line.startswith(_CHANNELS):
+                return tuple(line.removeprefix(_CHANNELS).split())
+    return None
+
+
 def process(told: str | None) -> Process | None:
     """The parts of what ``holder`` says; None where it says something else."""
     found = _HOLDER.fullmatch(told or "")
@@ -118,7 +133,7 @@ def process(told: str | None) -> Process | None:
 
 def _holder(lock: TextIO) -> str:
     lock.seek(0)
-    return lock.read().strip() or "unknown"
+    return lock.readline().strip() or "unknown"
 
 
 def _lock_file(folders: Folders) -> TextIO:

@@ -96,7 +96,9 @@ class Overview:
     ``daemon`` says which process works in the folder since when, None when none does.
     ``process`` is the same in its parts, where they are known. ``watch_roots`` are the folders
     that it watches, with all below them. ``is_folder``: whether the memory folder is there.
-    ``troubles`` are sentences about the surroundings: a full disk, no archive.
+    ``channels`` are those of the settings, ``daemon_channels`` those of the process, where
+    there is one and they are known. ``troubles`` are sentences about the surroundings: a full
+    disk, no archive.
     """
 
     memory_dir: str
@@ -112,6 +114,14 @@ class Overview:
     process: Process | None = None
     watch_roots: tuple[str, ...] = ()
     is_folder: bool = True
+    daemon_channels: tuple[str, ...] | None = None
+
+    @property
+    def unknown_channels(self) -> tuple[str, ...]:
+        """Channels that are set, and that the daemon, which reads settings once, lacks."""
+        if self.daemon_channels is None:
+            return ()
+        return tuple(name for name in self.channels if name not in self.daemon_channels)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: moments as ISO 8601."""

@@ -121,10 +121,13 @@ class Relay:
     def _begin(self, outbox: Outbox) -> None:
         """A channel may have been mended since it refused: it is tried anew.
 
+        One may have been set since something fired that nobody was told of.
         That it refuses is over when it takes a message, or is set no more.
         """
         outbox.begin()
         outbox.try_anew()
+        if self._channels:
+            outbox.route_untold()
         for channel in outbox.parked().keys() - self._channels.keys():
             self._accepts(outbox, channel, "it is set no more")
 

@@ -17,7 +17,7 @@ import structlog
 from .alerts.routing import Policy, QuietHours
 from .anomalies import Thresholds
 from .archive import Archive
-from .channels import connected
+from .channels import chosen, connected
 from .containers import Bounds
 from .crash import reach
 from .errors import ConfigurationError, DatabaseUnavailable
@@ -57,7 +57,10 @@ def workplace(settings: Settings, stopping: threading.Event) -> Iterator[Workpla
     """The folder held and the database found; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    with held(folders), database(settings, folders, stopping) as found:
+    with (
+        held(folders, channels=chosen(settings)),
+        database(settings, folders, stopping) as found,
+    ):
         reach("start.locked")
         yield Workplace(settings, folders, found, stopping)
 

@@ -15,7 +15,7 @@ from ..channels import connected
 from ..errors import TransientError
 from ..folders import Folders, disk_bytes, filling, low_space
 from ..formats.text import escape, printable
-from ..lifecycle import database, holder, process
+from ..lifecycle import channels_of, database, holder, process
 from ..models import RiskLevel, Severity
 from ..overview import AtRisk, Disk, Overview, Stored, Waiting
 from ..render.overview import next_steps, overview
@@ -75,6 +75,7 @@ def _look(settings: Settings) -> Overview:
         process(daemon),
         (exports,) if daemon else (),
         folders.memory.is_dir(),
+        channels_of(folders) if daemon else None,
     )
 
 

@@ -47,8 +47,7 @@ def next_steps(of: Overview) -> Iterator[str]:
     if of.troubles:
         yield "make the room, or mount the disk, that is missing above"
     if of.stored:
-        for channel in of.stored.parked:
-            yield f"mend what {channel} refuses, then: exportd alerts test"
+        yield from _channel_steps(of, of.stored)
         if any(alert.state == "firing" for alert in of.stored.alerts):
             yield "read and answer the alerts: exportd alerts list"
         if of.stored.at_risk:
@@ -60,6 +59,13 @@ def next_steps(of: Overview) -> Iterator[str]:
             f"read why files were set aside: exports-failed/{name}.reason.txt; mend the cause, "
             "then: exportd retry"
         )
+
+
+def _channel_steps(of: Overview, stored: Stored) -> Iterator[str]:
+    if of.unknown_channels:
+        yield "restart the daemon: it reads the settings when it starts"
+    for channel in stored.parked:
+        yield f"mend what {channel} refuses, then: exportd alerts test"
 
 
 def _facts(of: Overview, now: datetime) -> Iterator[_Fact]:
@@ -160,8 +166,10 @@ def _channels(of: Overview) -> _Fact:
     lines = [
         f"{name} takes no messages: {printable(parked[name])}" if name in parked else name
         for name in of.channels
+        if name not in of.unknown_channels
     ]
-    return not parked, "Channels", "\n".join(lines)
+    lines += [f"{name}: the daemon was started without it" for name in of.unknown_channels]
+    return not (parked or of.unknown_channels), "Channels", "\n".join(lines)
 
 
 def _risk(stored: Stored) -> _Fact:

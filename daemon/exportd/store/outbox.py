@@ -127,6 +127,10 @@ class Outbox:
         """What an earlier process had under way is ours now."""
         self._tx.execute("end_leases", **self._where)
 
+    def route_untold(self) -> None:
+        """What fires and no channel ever took is routed anew: there may be one now."""
+        self._tx.execute("route_untold", **self._where)
+
     def close_old(self, interval: timedelta) -> None:
         """Alerts that do not last, and were told so long ago, leave the list."""
         self._tx.execute("close_events", lasting=_LASTING, interval=interval, **self._where)

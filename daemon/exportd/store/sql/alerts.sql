@@ -56,6 +56,12 @@ ORDER BY alert_id
 LIMIT 5000
 FOR UPDATE SKIP LOCKED;
 
+-- route_untold --
+-- What fires and nobody was told of: there was no channel that takes it.
+UPDATE alerts SET untold = 'firing'
+WHERE state = 'firing' AND untold IS NULL AND severity <> 'info' AND memory_dir = %(memory_dir)s
+  AND NOT EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_id = alerts.alert_id);
+
 -- firing_kinds --
 SELECT DISTINCT kind FROM alerts WHERE state <> 'resolved' AND memory_dir = %(memory_dir)s;
 
