@@ -629,6 +629,27 @@ def test_an_older_schema_is_brought_up_to_date_and_the_rows_follow_the_folder(
     assert "dead_letter_missing" in run(elsewhere, "verify")
 
 
+def test_a_server_that_lacks_the_role_gets_it_from_a_restore_and_from_migrate(
+    made: Path, tmp_path: Path
+) -> None:
+    exportd = Command(tmp_path / "alone" / "MEMORY-CONTEXT", None)
+    assert run(exportd, "restore", str(made), "--json")
+    assert "✓ role: " in run(exportd, "doctor")
+    lose = "DROP OWNED BY exportd_app; DROP ROLE exportd_app"
+    run(exportd, "db", "psql", "-c", lose)
+    done = exportd("doctor")
+    assert done.returncode == os.EX_TEMPFAIL
+    assert "✗ role: exportd works without the role exportd_app" in done.stdout
+    assert run(exportd, "migrate") == "The schema is up to date.\n"
+    assert "✓ role: " in run(exportd, "doctor")
+    run(exportd, "db", "psql", "-c", lose)
+    done = exportd("run", "--once")
+    assert done.returncode == 0
+    assert "store.unguarded" not in done.stderr
+    denied = exportd("db", "psql", "-c", "SET ROLE exportd_app; DELETE FROM messages")
+    assert "permission denied for table messages" in denied.stderr
+
+
 def tables_with(url: str, memory_dir: str) -> list[str]:
     """The tables in which rows of a memory folder are."""
     named = "SELECT table_name FROM information_schema.columns WHERE column_name = 'memory_dir'"

@@ -69,9 +69,17 @@ def _checks(settings: Settings) -> Iterator[Check]:
         with database(settings, folders) as found, closing(Store(found.url)) as store:
             store.ping()
             yield Check("database", True, "it answers and takes what is written")
+            yield _role(store)
             yield from _channels(settings, folders, store)
     except ExportdError as error:
         yield Check("database", False, str(error))
+
+
+def _role(store: Store) -> Check:
+    if store.is_guarded():
+        return Check("role", True, "exportd may not delete messages")
+    lacks = "exportd works without the role exportd_app, which may not delete messages"
+    return Check("role", False, f"{lacks}; run `exportd migrate`, see docs/how-to/server.md")
 
 
 def _channels(settings: Settings, folders: Folders, store: Store) -> Iterator[Check]:

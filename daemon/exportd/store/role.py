@@ -16,10 +16,13 @@ from .queries import query
 
 
 def grant(cursor: cursor, *, renew: bool) -> None:
-    """Give the role its rights where it lacks them, or where there are new tables.
+    """Make the role where it is missing and we may; give it the rights that it lacks.
 
-    The role may have come later than the schema, or been lost with a restored dump.
+    The role may have come later than the schema, or been lost with a restored dump, which
+    has the migration that made it, but no roles. ``renew``: there are new tables.
     """
+    if not _state(cursor)[0]:
+        cursor.execute(query("create_application_role"))
     is_ours, has_rights = _state(cursor)
     if is_ours and (renew or not has_rights):
         with suppress(pg.InsufficientPrivilege):

@@ -32,6 +32,22 @@ SELECT coalesce(pg_has_role(session_user, to_regrole('exportd_app'),
        coalesce(has_table_privilege('exportd_app', to_regclass('messages'), 'INSERT'), FALSE)
 WHERE to_regrole('exportd_app') IS NOT NULL;
 
+-- create_application_role --
+-- As migration 0003 does; a dump has no roles, so where it was restored this one is missing.
+DO $$
+BEGIN
+    IF to_regrole('exportd_app') IS NULL THEN
+        CREATE ROLE exportd_app NOLOGIN;
+    END IF;
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
+        EXECUTE format('GRANT exportd_app TO %I', session_user);
+    END IF;
+EXCEPTION
+    -- The last two: another database of this server does the same at this moment.
+    WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
 -- grant_application --
 -- What the daemon does every day. A table that a migration adds is to be added here.
 DO $$
