@@ -386,6 +386,13 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(copied: Path) -> None:
         bad = replace(listing, files=(Entry(path, 0, "0" * 64),))
         with pytest.raises(DamagedBackup):
             decode(encode(bad), "x")
+    late = replace(listing.files[0], modified_ns=2**63)
+    for bad in (
+        replace(listing, files=(late,)),
+        replace(listing, created_at=listing.created_at.replace(tzinfo=None)),
+    ):
+        with pytest.raises(DamagedBackup):
+            decode(encode(bad), "x")
     with pytest.raises(RefusedRequest, match="newer"):
         decode(encode(replace(listing, format=FORMAT + 1)), "x")
 

@@ -126,6 +126,25 @@ def test_what_git_refuses_is_told_and_nothing_is_lost(exportd: Command, project:
     assert git(exportd, "log", "--format=%s") == "begin\n"
 
 
+@pytest.mark.parametrize(
+    "target", [".git/config", "MEMORY-CONTEXT/exports-archive/a.md", "Makefile", "README.md"]
+)
+def test_a_readme_that_leads_to_what_is_none_stays_as_it_is(
+    exportd: Command, project: Path, target: str
+) -> None:
+    (project / "README.md").unlink()
+    (project / "README.md").symlink_to(target)
+    if target != "README.md":  # a loop
+        (project / target).parent.mkdir(parents=True, exist_ok=True)
+        before = (project / target).read_text() if (project / target).exists() else ""
+        (project / target).write_text(f"{before}# it\n")
+    found = take(exportd, "Hostile")
+    assert found["readme"] is None
+    assert "README.md is" in str(found["readme_trouble"])
+    if target != "README.md":
+        assert (project / target).read_text().endswith("# it\n")
+
+
 def test_ten_thousand_files_hostile_settings_and_a_git_hook_around_us(
     exportd: Command, project: Path
 ) -> None:

@@ -313,3 +313,13 @@ def test_a_file_is_no_note_and_a_note_is_no_file(memory_dir: Path) -> None:
     assert Failed(folders).names() == ["a", "b.session", "c.reason.txt"]
     shutil.rmtree(folders.failed)
     assert Failed(folders).names() == []
+
+
+def test_a_note_of_a_day_that_there_is_not_stops_nobody(memory_dir: Path) -> None:
+    folders = Folders(memory_dir)
+    folders.create()
+    (folders.failed / "a.txt.reason.txt").write_text(
+        "Why:  mine\nWhen: 2026-02-31 25:00:00 UTC\n"
+    )
+    found = Failed(folders).unknown("a.txt")
+    assert (found.reason, found.set_aside_at) == ("mine", None)

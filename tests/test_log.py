@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from exportd import log as exportd_log
-from exportd.log import configure
+from exportd.log import configure, quietly
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +76,16 @@ def test_every_try_is_in_the_log_of_level_debug(capsys: pytest.CaptureFixture[st
     for _ in range(3):
         structlog.get_logger().warning("ingest.finished", file="a", reason="not here")
     assert len(lines(capsys)) == 3
+
+
+def test_of_threads_that_are_quiet_the_last_one_puts_the_log_back(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    structlog.reset_defaults()
+    first, second = quietly(), quietly()
+    with first:
+        second.__enter__()
+    structlog.get_logger().info("not.for.the.program")
+    second.__exit__(None, None, None)
+    assert capfd.readouterr() == ("", "")
+    assert not structlog.is_configured()

@@ -145,7 +145,7 @@ def _written(
     repository: Repository | None,
     committing: Committing | None,
 ) -> Taken:
-    readme, trouble = readme_of(root)
+    readme, trouble = readme_of(root, folders.memory)
     is_ours = _is_ours(repository, readme) if committing else False
     try:
         folders.checkpoints.mkdir(mode=0o700, exist_ok=True)

@@ -75,12 +75,11 @@ class Failed:
             )
             with os.fdopen(descriptor, "rb") as file:
                 text = file.read(_NOTE_BYTES).decode(errors="backslashreplace")
-        why, when = _WHY.search(text), _WHEN.search(text)
-        at = (
-            datetime.strptime(when[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-            if when
-            else None
-        )
+        why, when, at = _WHY.search(text), _WHEN.search(text), None
+        with suppress(ValueError):  # a note may be anybody's
+            at = datetime.strptime(when[1] if when else "", "%Y-%m-%d %H:%M:%S").replace(
+                tzinfo=UTC
+            )
         reason = why[1].strip() if why else "nobody knows: no note, and no row in the database"
         shown = escape(name)
         return DeadLetter(None, None, shown, shown, "file", None, at, reason, None, None, None)

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ REPEAT_S = 60.0
 _MAX_TOLD = 10_000
 
 _files: list[_LogFile] = []  # the one that is written now
+
+_LOCK = threading.Lock()
+_quiet: list[None] = []  # one for each that is within ``quietly``
 
 
 def configure(
@@ -74,15 +78,24 @@ def shows_colours(stream: TextIO) -> bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Errors alone, in a program that has set up no log of its own; then it is as before."""
-    if structlog.is_configured():
-        yield
-        return
-    configure("error", "auto", for_good=False)
+    """Errors alone, in a program that has set up no log of its own; then it is as before.
+
+    Several threads may be in here: the last one to leave puts it back.
+    """
+    with _LOCK:
+        is_ours = bool(_quiet) or not structlog.is_configured()
+        if is_ours and not _quiet:
+            configure("error", "auto", for_good=False)
+        if is_ours:
+            _quiet.append(None)
     try:
         yield
     finally:
-        structlog.reset_defaults()
+        with _LOCK:
+            if is_ours:
+                _quiet.pop()
+            if is_ours and not _quiet:
+                structlog.reset_defaults()
 
 
 def reopen(*_: object) -> None:

@@ -78,15 +78,21 @@ def write_new(folder: Path, name: str, text: str) -> Path:
         temporary.unlink(missing_ok=True)
 
 
-def readme_of(root: Path) -> tuple[Path, str]:
-    """The file itself, behind links inside of the project, and why it is left alone."""
+def readme_of(root: Path, left_out: Path) -> tuple[Path, str]:
+    """The file itself, behind links inside of the project, and why it is left alone.
+
+    What is behind a link must be Markdown, in no hidden folder and not in ``left_out``.
+    """
     names = sorted(name for name in os.listdir(root) if name.lower() == "readme.md")  # noqa: PTH208
     path = root / (names[0] if names else "README.md")
-    real = path.resolve()
-    if not real.is_relative_to(root.resolve()):
+    real, top = Path(os.path.realpath(path)), root.resolve()  # resolve() fails in a loop
+    if not real.is_relative_to(top):
         return path, f"{path.name} is a link that leads out of the project"
     if os.path.lexists(path) and not real.is_file():
         return path, f"{path.name} is no regular file"
+    is_hidden = any(part.startswith(".") for part in real.relative_to(top).parts)
+    if real.suffix.lower() != ".md" or is_hidden or real.is_relative_to(left_out.resolve()):
+        return path, f"{path.name} is a link to what is no README"
     return real, ""
 
 

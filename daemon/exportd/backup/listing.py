@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from ..errors import DamagedBackup, RefusedRequest
 from ..folders import is_plain
@@ -21,6 +20,7 @@ MEMORY = "memory"
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0)]
+_Nanoseconds = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Entry:
     path: str
     size_bytes: _Count
     sha256: _Sha256
-    modified_ns: int = 0
+    modified_ns: _Nanoseconds = 0
     stamp: str = ""
 
     @property
@@ -53,7 +53,7 @@ class Listing:
     format: int
     exportd: str
     name: str
-    created_at: datetime
+    created_at: AwareDatetime
     memory_dir: str
     archive_id: str | None
     schema: str
