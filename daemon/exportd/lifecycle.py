@@ -56,10 +56,13 @@ def database(
 
 
 @contextmanager
-def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
+def held(
+    folders: Folders, *, restoring: bool = False, or_else: str = "stop it first"
+) -> Iterator[None]:
     """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it.
 
-    One that is restored by halves is for ``exportd restore`` alone.
+    ``or_else`` is what to do about it. One that is restored by halves is for
+    ``exportd restore`` alone.
     """
     with _lock_file(folders) as lock:
         try:
@@ -67,7 +70,7 @@ def held(folders: Folders, *, restoring: bool = False) -> Iterator[None]:
         except BlockingIOError as error:
             raise FolderInUse(
                 f"{folders.memory}: process {_holder(lock)} works in this folder already; "
-                "stop it or set another memory_dir"
+                f"{or_else}"
             ) from error
         with suppress(OSError):  # who holds it is a courtesy; a full disk must not matter
             lock.truncate(0)

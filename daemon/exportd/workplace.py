@@ -57,7 +57,11 @@ def workplace(settings: Settings, stopping: threading.Event) -> Iterator[Workpla
     """The folder held and the database found; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
-    with held(folders), database(settings, folders, stopping) as found:
+    elsewhere = "stop it or set another memory_dir"
+    with (
+        held(folders, or_else=elsewhere),
+        database(settings, folders, stopping) as found,
+    ):
         reach("start.locked")
         yield Workplace(settings, folders, found, stopping)
 
