@@ -15,9 +15,9 @@ from exportd.commands import COMMANDS
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
-    "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity", "json_edit",
-    "likeness", "listed", "models", "origin", "overview", "placement", "purge_plan", "render",
-    "reports", "risk", "search", "standing", "statistics", "suggestions", "taken", "tasks",
+    "cures", "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity",
+    "json_edit", "likeness", "listed", "models", "origin", "overview", "placement", "purge_plan",
+    "render", "reports", "risk", "search", "standing", "statistics", "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
@@ -32,6 +32,7 @@ IMPURE = {
 SHARED = {
     "alerts",
     "crash",
+    "cures",
     "errors",
     "models",
     "folders",

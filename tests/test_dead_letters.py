@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shlex
 import shutil
 import signal
 import zipfile
@@ -278,6 +279,25 @@ def test_the_command_puts_back_what_it_is_told_and_says_who_takes_it(
         told = exportd("retry", "c.txt").stdout
     assert "✓ c.txt → exports/c.txt\n" in told
     assert f"The daemon (process {daemon.pid} on " in told
+
+
+def test_the_commands_of_the_note_do_what_it_says(road: Road, exportd: Command) -> None:
+    for name in ("it's $(a) b.txt", "-n\x1b.txt"):
+        road.drop(name, "nothing\n")
+        note = (road.folders.failed / f"{name}.reason.txt").read_text()
+        retry, forget = (line for line in note.splitlines() if line.startswith("    exportd "))
+        refused = exportd(*shlex.split(forget)[1:])
+        assert refused.returncode == os.EX_USAGE
+        assert f"put it back: {retry.strip()}" in refused.stderr
+        assert exportd(*shlex.split(retry)[1:]).returncode == 0
+        road.pipeline.ingest(road.folders.exports / name)  # it fails again
+        told = exportd("dead-letters").stdout
+        assert f"{retry.strip()}\n" in told
+        assert f"No conversation? Delete it, then: {forget.strip()}\n" in told
+        (road.folders.failed / name).unlink()
+        done = exportd(*shlex.split(forget)[1:])
+        assert done.returncode == 0, done.stderr
+        assert names(road.folders.failed) == set()
 
 
 def test_names_and_reasons_reach_the_terminal_escaped() -> None:

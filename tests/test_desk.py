@@ -166,6 +166,22 @@ def test_what_a_message_says_does_not_act_on_the_terminal() -> None:
     assert "\x1b[1;36mUser" in "".join(conversation_text(of, of.messages, colourful=True))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1\n2\n3\n… +12 lines (ctrl+o to expand)", "    3\n    … 12 more lines\n"),
+        ("1\n2\n3\n4\n… +12 lines", "    3\n    … 13 more lines\n"),
+        ("1\n  … +1 line (ctrl+o to expand)\n", "    1\n    … 1 more line\n"),
+        ("1\n… +x lines", "    1\n    … +x lines\n"),
+    ],
+)
+def test_lines_that_the_export_left_out_are_counted_as_it_says(text: str, told: str) -> None:
+    of = conversation(StoredMessage(0, "tool", "tool_result", text, None, {}))
+    shown = "".join(conversation_text(of, of.messages, colourful=False))
+    assert shown.endswith(told)
+    assert shown.count("…") == 1
+
+
 def test_the_status_log_is_searched_by_report(desk: Command) -> None:
     found = conforming("log", desk("log", "--json").stdout)["reports"]
     assert [report["status"] for report in found] == ["failed"]

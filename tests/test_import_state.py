@@ -667,4 +667,4 @@ def test_the_command_says_what_it_expected(exportd: Command, tmp_path: Path) -> 
         done = exportd("import-state", str(tmp_path))
         assert done.returncode == 73
         assert f"process {daemon.pid} on " in done.stderr
-        assert "works in this folder already; stop it" in done.stderr
+        assert "works in this folder already; stop it first" in done.stderr

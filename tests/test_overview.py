@@ -48,7 +48,9 @@ def test_while_the_daemon_runs_it_is_named_and_the_last_files_are(
         "✗ Dead letters  1 file: build.log",
         "✓ ingested: 2026-01-02-EXPORT-A.txt → a, 1 new of 5 messages",
         "✗ dead_letter: build.log",
-        "  - read why files were set aside: exports-failed/build.log.reason.txt",
+        "  - read why files were set aside: exports-failed/build.log.reason.txt; mend ",
+        " mend the cause, then: exportd retry build.log\n",
+        "· Channels      none is set",
     ):
         assert line in done.stdout
     assert "start the daemon" not in done.stdout

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from . import cures
 from .crash import reach
 from .errors import DiskTrouble
 from .folders import (
@@ -204,8 +205,10 @@ class Archive:
             f"Why:  {printable(reason)}\n"
             f"When: {now:%Y-%m-%d %H:%M:%S} UTC\n\n"
             "The file lies beside this note, as it was dropped. If it is a conversation, mend\n"
-            f"the cause and move it back to {exports}/, or let exportd do so: exportd retry.\n"
-            "If not, delete it, and say so: exportd dead-letters --forget\n",
+            f"the cause and move it back to {exports}/, or let exportd do so:\n\n"
+            f"    {cures.retry(name)}\n\n"
+            "If it is none, delete the file, and then say so:\n\n"
+            f"    {cures.forget(name)}\n",
         )
 
     def take_back(self, path: Path, name: str, reason: str, now: datetime) -> None:

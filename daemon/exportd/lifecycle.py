@@ -58,13 +58,17 @@ def database(
 
 @contextmanager
 def held(
-    folders: Folders, *, restoring: bool = False, channels: Iterable[str] = ()
+    folders: Folders,
+    *,
+    restoring: bool = False,
+    or_else: str = "stop it first",
+    channels: Iterable[str] = (),
 ) -> Iterator[None]:
     """The memory folder, for one daemon at a time; ``FolderInUse`` says who has it.
 
-    ``channels`` are those that it tells people by, for others to know.
-
-    One that is restored by halves is for ``exportd restore`` alone.
+    ``or_else`` is what to do about it. One that is restored by halves is for
+    ``exportd restore`` alone. ``channels`` are those that it tells people by, for others to
+    know.
     """
     with _lock_file(folders) as lock:
         try:
@@ -72,7 +76,7 @@ def held(
         except BlockingIOError as error:
             raise FolderInUse(
                 f"{folders.memory}: process {_holder(lock)} works in this folder already; "
-                "stop it or set another memory_dir"
+                f"{or_else}"
             ) from error
         with suppress(OSError):  # who holds it is a courtesy; a full disk must not matter
             lock.truncate(0)

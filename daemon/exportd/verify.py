@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from . import containers, formats, manifest
+from . import containers, cures, formats, manifest
 from .archived import kind_of, names
 from .checks import layout, spans
 from .checks.facts import ExportRow, Finding, Run, SegmentRow, Weight
@@ -302,8 +302,8 @@ class _Walk:
                     "dead_letter_missing",
                     f"the dead letter {original_name}",
                     "no such file",
-                    "if you deleted it: exportd dead-letters --forget; else restore it from a "
-                    "backup",
+                    f"if you deleted it: {cures.forget(failed_name)}; else restore it from "
+                    "a backup",
                     f"{self._folders.failed.name}/{failed_name}",
                 )
 

@@ -57,8 +57,9 @@ def workplace(settings: Settings, stopping: threading.Event) -> Iterator[Workpla
     """The folder held and the database found; nothing runs yet."""
     folders = Folders(settings.memory_dir.absolute())
     folders.create()
+    elsewhere = "stop it or set another memory_dir"
     with (
-        held(folders, channels=chosen(settings)),
+        held(folders, or_else=elsewhere, channels=chosen(settings)),
         database(settings, folders, stopping) as found,
     ):
         reach("start.locked")

@@ -147,7 +147,9 @@ RULES: dict[str, Rule] = {
             "dead_letter",
             Severity.WARNING,
             "A file could not be ingested",
-            "See `exportd dead-letters`, mend the cause, then `exportd retry`.",
+            "See `exportd dead-letters`, mend the cause, then `exportd retry --all`. Of what "
+            "is no conversation, delete the file in exports-failed/, then `exportd dead-letters "
+            "--forget NAME`.",
         ),
         # -- what is odd --------------------------------------------------------------
         Rule(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from .. import cures
 from ..dead_letters import DeadLetters
 from ..errors import RefusedRequest
 from ..folders import Folders
@@ -74,6 +75,8 @@ def chosen_by(letters: Sequence[DeadLetter], names: Sequence[str]) -> list[DeadL
     found = []
     for name in dict.fromkeys(map(escape, names)):
         ours = [letter for letter in known if letter.name == name]
+        # Or as it is shown, where it cannot be typed.
+        ours = ours or [letter for letter in known if printable(letter.name) == name]
         if not ours:
             close = difflib.get_close_matches(name, {one.name for one in known}, n=3)
             near = " or ".join(map(printable, close))
@@ -88,6 +91,6 @@ def _refuse_present(letters: Sequence[DeadLetter]) -> None:
         if letter.place == "there":
             raise RefusedRequest(
                 f"{printable(letter.name)} lies in exports-failed/; exportd deletes nothing "
-                "that it could not read: delete the file first, or put it back with 'exportd "
-                "retry'"
+                "that it could not read: delete the file first, or put it back: "
+                f"{cures.retry(letter.name)}"
             )

@@ -46,8 +46,8 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
 
     After a lost database, or when a newer exportd reads a format better. Everything is
     built beside what is stored, which stays as it is until the last moment; an interrupted
-    run goes on where it stopped. Exit code 65: a file that was ingested once cannot be
-    read, nothing changed.
+    run goes on where it stopped. Stop the daemon first (exit code 73 otherwise). Exit code
+    65: a file that was ingested once cannot be read, nothing changed.
     """
     folders = Folders(settings.memory_dir.absolute())
     if not folders.archive.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +70,8 @@ def note(text: str) -> None:
 def page(pieces: Iterator[str]) -> None:
     """Through $PAGER on a terminal, as they are elsewhere."""
     if sys.stdout.isatty() and not is_quiet():
+        # As git does: what fits on the screen is printed, and less ends.
+        os.environ.setdefault("LESS", "FRX")
         click.echo_via_pager(pieces, color=is_colourful())
     else:
         sys.stdout.writelines(pieces)

@@ -39,7 +39,8 @@ def command(settings: Settings, *, deep: bool, as_json: bool) -> int:
     Every archived file has the bytes that were ingested, each byte accounted for; every
     message of every file stands in the database at its place, and nothing else does;
     counts, indices and watermarks are right. A daemon may run meanwhile, but for --deep,
-    which proves that the archive alone gives the same conversations, names included.
+    which proves that the archive alone gives the same conversations, names included: stop
+    it first (exit code 73 otherwise).
 
     \b
     exportd verify

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from shlex import quote
 from textwrap import fill
 
+from .. import cures
 from ..formats.text import printable
 from ..listed import DeadLetter
 from .wording import size
@@ -58,13 +58,10 @@ def _todo(letters: Sequence[DeadLetter]) -> Iterator[str]:
     there = [one for one in files if one.place == "there" and one.size_bytes is not None]
     gone = [one for one in files if one.place == "gone"]
     if there:
-        yield f"Mend the cause, then: exportd retry {_argument(there[0])}"
+        yield f"Mend the cause, then: {cures.retry(there[0].name)}"
+        yield f"No conversation? Delete it, then: {cures.forget(there[0].name)}"
     if gone:
-        yield f"If you deleted it: exportd dead-letters --forget {_argument(gone[0])}"
-
-
-def _argument(letter: DeadLetter) -> str:
-    return quote(printable(letter.name))
+        yield f"If you deleted it: {cures.forget(gone[0].name)}"
 
 
 def _moment(moment: datetime | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from textwrap import shorten, wrap
 
+from .. import cures
 from ..alerts.rules import RULES
 from ..formats.text import printable
 from ..overview import Overview, RecentDrop, Stored
@@ -17,8 +18,10 @@ _MOST_CHARS = 80  # of what an alert says
 _WIDTH = 14  # of the names at the left
 _CELLS = 80 - _WIDTH - 2  # that are left of a line beside them
 _SIGNS = {"dead_letter": "✗", None: "…"}
+_MARKS = {True: "✓", False: "✗", None: "·"}
 
-_Fact = tuple[bool, str, str]  # whether it is well, its name, what was found
+# Whether it is well, None where it is neither; its name, what was found.
+_Fact = tuple[bool | None, str, str]
 
 
 def overview(of: Overview, now: datetime) -> str:
@@ -26,7 +29,7 @@ def overview(of: Overview, now: datetime) -> str:
     lines = [printable(of.memory_dir), ""]
     for is_well, name, found in _facts(of, now):
         first, *others = found.split("\n")
-        lines.append(f"{'✓' if is_well else '✗'} {name:<{_WIDTH}}{first}")
+        lines.append(f"{_MARKS[is_well]} {name:<{_WIDTH}}{first}")
         lines += [f"  {'':<{_WIDTH}}{line}" for line in others]
     if of.stored and of.stored.recent:
         lines += ["", "Last files:", *map(_drop, of.stored.recent)]
@@ -54,10 +57,10 @@ def next_steps(of: Overview) -> Iterator[str]:
             worst = of.stored.at_risk[0].conversation_id
             yield f"drop an export that has what is missing: exportd stats {printable(worst)}"
     if of.dead_letters:
-        name = printable(of.dead_letters[0])
+        first, *others = of.dead_letters
         yield (
-            f"read why files were set aside: exports-failed/{name}.reason.txt; mend the cause, "
-            "then: exportd retry"
+            f"read why files were set aside: exports-failed/{printable(first)}.reason.txt; "
+            f"mend the cause, then: {cures.RETRY_ALL if others else cures.retry(first)}"
         )
 
 
@@ -161,7 +164,7 @@ def _alerts(stored: Stored) -> _Fact:
 
 def _channels(of: Overview) -> _Fact:
     if not of.channels:
-        return True, "Channels", "none is set: alerts stand in `exportd alerts list` alone"
+        return None, "Channels", "none is set: alerts stand in `exportd alerts list` alone"
     parked = of.stored.parked if of.stored else {}
     lines = [
         f"{name} takes no messages: {printable(parked[name])}" if name in parked else name

@@ -24,6 +24,9 @@ _BRIEF = ("tool_call", "tool_result", "notice", "attachment")
 _BRIEF_LINES = 3
 _BRIEF_CHARS = 160
 
+# What Claude Code's own export says of lines that it left out.
+_LEFT_OUT = re.compile(r"\s*… \+(\d{1,9}) lines?(?: \(.*\))?\s*")
+
 # What a terminal would act upon, but line ends and tabs.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -88,11 +91,15 @@ def _message(message: StoredMessage, *, colourful: bool) -> str:
 
 
 def _brief(text: str) -> str:
-    """The first lines, and how many there are."""
+    """The first lines, and how many more there are, or were before the export."""
     lines = text.strip("\n").split("\n")
+    more = 0
+    if told := _LEFT_OUT.fullmatch(lines[-1]):
+        lines.pop()
+        more = int(told[1])
     shown = [_short(line) for line in lines[:_BRIEF_LINES]]
-    if len(lines) > _BRIEF_LINES:
-        shown.append(f"… {some(len(lines) - _BRIEF_LINES, 'more line')}")
+    if more := more + max(len(lines) - _BRIEF_LINES, 0):
+        shown.append(f"… {some(more, 'more line')}")
     return "".join(f"    {line}\n" for line in shown if line)
 
 
