@@ -130,6 +130,44 @@ def test_a_failed_fsync_is_never_followed_by_another_of_the_same_file(
     assert archived.stat().st_ino != dropped
 
 
+def test_git_takes_nothing_of_exportds_own_whatever_the_disk_refuses(
+    exportd: Command, exports: Path, shim: Path, tmp_path: Path
+) -> None:
+    def git(*arguments: str) -> list[str]:
+        command = ["git", *arguments]
+        folder = exportd.memory_dir.parent
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        return done.stdout.splitlines()
+
+    (exports / "a.txt").write_text(TALK)
+    place = exportd.memory_dir / ".exportd" / ".gitignore"
+    for call in ("create", "write"):
+        done = exportd(
+            "run",
+            "--once",
+            LD_PRELOAD=str(shim),
+            FAULT_CALL=call,
+            FAULT_AT="1",
+            FAULT_ERRNO=str(errno.ENOSPC),
+            FAULT_PATH=str(place),
+            FAULT_TOLD=str(tmp_path / call),
+        )
+        assert (tmp_path / call).exists()
+        assert done.returncode == 0, done.stderr
+        assert not place.exists()
+    assert exportd("run", "--once").returncode == 0
+    assert place.read_text() == "*\n"
+    git("init", "-q")
+    git("add", "-A", "MEMORY-CONTEXT")
+    staged = git("diff", "--cached", "--name-only")
+    assert "MEMORY-CONTEXT/sessions/a.md" in staged
+    assert "MEMORY-CONTEXT/exports-archive/a.txt" in staged
+    assert [name for name in staged if ".exportd/" in name] == []
+    place.write_text("mine\n")
+    assert exportd("run", "--once").returncode == 0
+    assert place.read_text() == "mine\n"
+
+
 # -- space ------------------------------------------------------------------------------
 
 

@@ -104,11 +104,24 @@ class Folders:
                 "exportd may write to, see memory_dir"
             ) from error
         self._check_owner()
+        self._hide_from_git()
         if self.exports.stat().st_dev != self.inflight.stat().st_dev:
             raise ConfigurationError(
                 f"{self.exports} and {self.inflight} are on different file systems; a file is "
                 "claimed by renaming it, so both must be on one"
             )
+
+    def _hide_from_git(self) -> None:
+        """What is a server's, or in flight, is nothing for a repository; all else may be."""
+        place = self.state / ".gitignore"
+        if os.path.lexists(place):
+            return
+        with suppress(OSError):
+            try:
+                place.write_text("*\n")
+            except OSError:
+                place.unlink()  # half of it would never be mended
+                raise
 
     def _check_owner(self) -> None:
         """A folder is one user's: another one's files could not be read by the first.

@@ -27,7 +27,7 @@ from .listing import Listing
 from .programs import load
 
 # What a server, a lock and a container's disk leave in a folder that is empty for us.
-_NOTHING = {"lock", "postgres.turn", "postgres.users", "restoring"}
+_NOTHING = {".gitignore", "lock", "postgres.turn", "postgres.users", "restoring"}
 _CHANNELS = ("slack", "mail", "webhook")
 
 
