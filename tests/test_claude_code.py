@@ -259,6 +259,10 @@ def test_settings_of_others_stay_and_what_is_broken_is_refused(tmp_path: Path) -
             install(folder, "settings.json", tmp_path, every_answer=False)
         assert settings.read_text() == wrong
     settings.unlink()
+    settings.symlink_to(settings.name)
+    with pytest.raises(RefusedRequest, match="symbolic links"):
+        install(folder, "settings.json", tmp_path, every_answer=False)
+    settings.unlink()
     command.parent.mkdir()
     command.write_text("mine")
     with pytest.raises(RefusedRequest, match="not of exportd"):

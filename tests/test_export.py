@@ -124,6 +124,19 @@ def test_a_file_is_written_whole_or_not_at_all_and_not_replaced(
     full = exportd(*export, "/dev/full", "--force")
     assert full.returncode == 64
     assert "is no file" in full.stderr
+    with Path("/dev/full").open("w") as nowhere:
+        full = subprocess.run(
+            [sys.executable, "-m", "exportd", *export[:-1]],
+            env=exportd.environment,
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert full.returncode == 75
+    assert full.stderr.endswith(
+        "standard output: cannot be written (No space left on device)\n"
+    )
     small = [
         "sh",
         "-c",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -23,7 +24,7 @@ from schemas import conforming
 from exportd import containers, purge
 from exportd.containers import Bounds
 from exportd.crash import POINTS
-from exportd.errors import RefusedRequest
+from exportd.errors import DiskTrouble, RefusedRequest
 from exportd.file_bytes import sha256
 from exportd.folders import Folders
 from exportd.lifecycle import held
@@ -349,4 +350,21 @@ def test_a_zip_that_cannot_be_written_anew_whole_is_refused(tmp_path: Path) -> N
     rewriting = Rewriting(tmp_path, {sha256(good)}, set(), Bounds())
     with pytest.raises(RefusedRequest, match="cannot be written anew"):
         rewriting.write(bytes(raw), "n.zip", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_purges_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [
+        (SAMPLES / name).read_bytes().strip() for name in ("chatgpt.json", "claude-ai.json")
+    ]
+    raw = b"[" + b", ".join(parts) + b"]"
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(DiskTrouble, match="No space left"):
+        Rewriting(tmp_path, {sha256(parts[0])}, set(), Bounds()).write(raw, "n", "x")
     assert list(tmp_path.iterdir()) == []

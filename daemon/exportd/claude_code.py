@@ -7,6 +7,7 @@ what goes when they go is what came with them.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -162,7 +163,7 @@ def _quoted(path: Path) -> str:
 
 def _settings(folder: Path, name: str) -> tuple[Path, str | None]:
     """The file itself, behind links: settings may lie among somebody's dot files."""
-    path = (folder / name).resolve()
+    path = Path(os.path.realpath(folder / name))  # resolve() fails in a loop
     return path, _read(path)
 
 

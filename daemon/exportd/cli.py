@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from .errors import (
     ConfigurationError,
     DamagedBackup,
     DatabaseUnavailable,
+    DiskTrouble,
     ExportdError,
     FolderInUse,
     NotPermitted,
@@ -25,6 +27,7 @@ from .errors import (
     TransientError,
 )
 from .folders import not_permitted
+from .formats.text import escape, printable
 from .log import configure
 from .settings import Settings
 
@@ -113,8 +116,10 @@ def main() -> None:
     except PermissionError as error:
         code = _not_permitted(error)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         code = 0
+    except OSError as error:
+        code = _full(error) if error.errno in (errno.ENOSPC, errno.EDQUOT) else _bug()
     except Exception:
         code = _bug()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -147,6 +152,19 @@ _ERRORS: tuple[tuple[type[ExportdError], str, int], ...] = (
 
 def _not_permitted(error: PermissionError) -> int:
     return _fail(not_permitted(error)) if error.filename else _bug()
+
+
+def _full(error: OSError) -> int:
+    """The disk of a file that has a name, or of what standard output leads to."""
+    if error.filename is None:
+        _say_no_more()
+    where = printable(escape(os.fsdecode(error.filename or "standard output")))
+    return _fail(DiskTrouble(f"{where}: cannot be written ({error.strerror})"))
+
+
+def _say_no_more() -> None:
+    """What is left for standard output goes nowhere: the exit code is to be ours."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import containers
 from .containers import Bounds, Container, Member
-from .errors import MalformedExport, RefusedRequest
+from .errors import DiskTrouble, MalformedExport, RefusedRequest
 from .file_bytes import FileBytes, sha256
 from .formats.text import printable
 from .models import Raw
@@ -78,11 +78,18 @@ class Rewriting:
                 os.fsync(out.fileno())
             self.done[before] = self._read_back(path, name, container, kept)
         except MalformedExport as error:
-            path.unlink(missing_ok=True)
             raise RefusedRequest(
                 f"{printable(name)} also holds what is to stay, and cannot be written anew: "
                 f"{error}"
             ) from error
+        except OSError as error:
+            raise DiskTrouble(
+                f"{printable(name)} also holds what is to stay, and cannot be written anew in "
+                f"{printable(str(self._folder))} ({error.strerror}); nothing was purged"
+            ) from error
+        finally:
+            if before not in self.done:
+                path.unlink(missing_ok=True)
         return self.done[before]
 
     def clear(self) -> None:
