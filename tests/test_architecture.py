@@ -16,8 +16,9 @@ PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
     "cures", "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity",
-    "json_edit", "likeness", "listed", "models", "origin", "overview", "placement", "purge_plan",
-    "render", "reports", "risk", "search", "standing", "statistics", "suggestions", "taken", "tasks",
+    "json_edit", "likeness", "listed", "models", "origin", "overview", "placement",
+    "purge_plan", "render", "reports", "risk", "search", "standing", "statistics",
+    "suggestions", "taken", "tasks",
 }  # fmt: skip
 RIM = {
     "archive", "archived", "channels", "earlier_state", "embedded", "failed", "intake",
