@@ -316,6 +316,24 @@ def test_check_config_tells_the_file_that_the_url_came_from(
     assert "s3cret" not in done.stdout
 
 
+def test_a_secret_that_is_not_shown_cannot_be_pasted_back_as_one(
+    check: Command, tmp_path: Path
+) -> None:
+    token = written("xoxb-s3cret", tmp_path / "token")
+    shown = check(
+        "check-config",
+        EXPORTD_SLACK_TOKEN_FILE=str(token),
+        EXPORTD_SLACK_CHANNEL="#exports",
+        EXPORTD_DATABASE_URL=URL,
+    ).stdout
+    assert f"\n# slack.token = (set, from {token}; not shown)\n" in shown
+    secrets = [line for line in shown.splitlines() if "slack.token" in line]
+    assert all(line.startswith("#") for line in secrets)
+    assert "\n# database.url = " in shown
+    assert "\\u2026" not in shown
+    assert "s3cret" not in shown
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -56,6 +56,11 @@ def test_what_is_packed_is_read_checked_rebuilt_and_found_as_before(
     assert (shown["dry_run"], shown["after_bytes"]) == (True, None)
     done = conforming("archive", exportd(*say).stdout)
     assert {one["name"] for one in done["packed"]} == {"long.txt", "list.json"}
+    again = exportd("archive", "compress", "--older-than", "0").stdout
+    assert again == (
+        "Nothing to pack that is older than 0 days. Left as they are: 1 file smaller than "
+        "4,096 bytes, 3 files packed already.\n"
+    )
     assert done["after_bytes"] * 3 < done["before_bytes"] == len(LONG) + len(LIST)
     assert {path.name for path in archive.glob("[!.m]*")} == {
         "long.txt.zst", "list.json.zst", "small.txt", "packed.gz",

@@ -32,15 +32,22 @@ log = structlog.get_logger()
 
 def packable(store: Store, days: float) -> list[tuple[str, str, int]]:
     """Names in the archive, with SHA-256 and size, of what was archived so long ago."""
-    rows = store.run(
-        lambda tx: tx.rows(
-            "packable",
-            age=timedelta(days=days),
-            but=[Zip.NAME, Gzip.NAME],
-            least=LEAST_BYTES,
-        )
-    )
+    rows = store.run(lambda tx: tx.rows("packable", **_due(days)))
     return [(unescape(name), sha256, size_bytes) for name, sha256, size_bytes in rows]
+
+
+def not_packable(store: Store, days: float) -> tuple[int, int]:
+    """How many of them are too small to be packed, and how many are a zip or gzip."""
+    ((small, came_packed),) = store.run(lambda tx: tx.rows("not_packable", **_due(days)))
+    return small, came_packed
+
+
+def _due(days: float) -> dict[str, object]:
+    return {
+        "age": timedelta(days=days),
+        "but": [Zip.NAME, Gzip.NAME],
+        "least": LEAST_BYTES,
+    }
 
 
 class Housekeeping:

@@ -35,10 +35,13 @@ def heading(page: Path) -> str:
 
 
 def _opening(page: Path) -> str:
-    """Its first sentence, without links."""
+    """Its first sentence of prose, without links: no heading, fence, table or list."""
     text = re.sub(r"<!--.*?-->", "", page.read_text(), flags=re.DOTALL)
     body = text.split("\n# " if not text.startswith("# ") else "# ", 1)[1].partition("\n")[2]
-    first = re.sub(r"\s+", " ", body.strip().partition("\n\n")[0])
+    body = re.sub(r"^```.*?^```$", "", body, flags=re.DOTALL | re.MULTILINE)
+    prose = (part.strip() for part in re.split(r"\n\s*\n", body))
+    first = next(part for part in prose if part and not re.match(r"#|\||[*-] |\d+\. ", part))
+    first = re.sub(r"\s+", " ", first)
     first = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", first)
     sentence = re.match(r".*?\.(?=\s|$)", first)
     return (sentence[0] if sentence else first).rstrip(":.") + "."

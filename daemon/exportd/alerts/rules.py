@@ -148,8 +148,8 @@ RULES: dict[str, Rule] = {
             Severity.WARNING,
             "A file could not be ingested",
             "See `exportd dead-letters`, mend the cause, then `exportd retry --all`. Of what "
-            "is no conversation, delete the file in exports-failed/, then `exportd "
-            "dead-letters --forget NAME`.",
+            "is no conversation, delete the file in exports-failed/, then "
+            "`exportd dead-letters --forget NAME`.",
         ),
         # -- what is odd --------------------------------------------------------------
         Rule(

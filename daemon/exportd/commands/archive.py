@@ -13,7 +13,7 @@ import click
 from ..errors import RefusedRequest
 from ..folders import Folders
 from ..formats.text import escape, printable
-from ..housekeeping import packable
+from ..housekeeping import LEAST_BYTES, not_packable, packable
 from ..lifecycle import database, held
 from ..packing import Packed, Packing
 from ..render.wording import size, some
@@ -64,13 +64,18 @@ def compress(settings: Settings, *, days: float | None, dry_run: bool, as_json: 
     if days is None:
         raise click.UsageError("expected --older-than DAYS, or compress_after in the settings")
     with _store(settings) as (folders, store):
-        due = [one for one in packable(store, days) if (folders.archive / one[0]).is_file()]
+        all_due = packable(store, days)
+        due = [one for one in all_due if (folders.archive / one[0]).is_file()]
+        small, came_packed = not_packable(store, days)
         done = [Packed(name, size_bytes) for name, _, size_bytes in due]
         if not dry_run:
             with held(folders), bar("Packing") as show:
                 done = list(_packed(Packing(folders.archive), due, show))
     report = _report(done, days, dry_run=dry_run)
-    click.echo(json.dumps(report, ensure_ascii=False) if as_json else _text(report))
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        click.echo(_text(report, small, came_packed + len(all_due) - len(due)))
     return 0
 
 
@@ -140,7 +145,7 @@ def _report(done: list[Packed], days: float, *, dry_run: bool) -> dict[str, Any]
     }
 
 
-def _text(report: dict[str, Any]) -> str:
+def _text(report: dict[str, Any], small: int, packed_before: int) -> str:
     packed, left = report["packed"], report["not_packed"]
     before, after = report["before_bytes"], report["after_bytes"]
     lines = [f"  {printable(one['name'])}  {size(one['before_bytes'])}" for one in packed]
@@ -148,9 +153,7 @@ def _text(report: dict[str, Any]) -> str:
     lines = [*lines[:_MOST_SHOWN], *([f"  … and {more:,} more"] if more > 0 else [])]
     lines += [f"  not {printable(one['name'])}: {printable(one['reason'])}" for one in left]
     if not packed:
-        told = (
-            f"Nothing to pack: no file that is older than {report['older_than_days']:g} days."
-        )
+        told = _nothing(report["older_than_days"], len(left), small, packed_before)
     elif after is None:
         told = f"{some(len(packed), 'file')}, {size(before)}, would be packed (--dry-run)."
     else:
@@ -159,6 +162,16 @@ def _text(report: dict[str, Any]) -> str:
             f"{before / max(after, 1):.1f} times smaller."
         )
     return "\n".join([*lines, told])
+
+
+def _nothing(days: float, left: int, small: int, packed_before: int) -> str:
+    """Why nothing is packed, by how many files; ``left`` are told one by one."""
+    counts = [f"{some(small, 'file')} smaller than {LEAST_BYTES:,} bytes"] if small else []
+    counts += [f"{some(packed_before, 'file')} packed already"] if packed_before else []
+    if not counts and not left:
+        return f"Nothing to pack: no file that is older than {days:g} days."
+    what = f" Left as they are: {', '.join(counts)}." if counts else ""
+    return f"Nothing to pack that is older than {days:g} days.{what}"
 
 
 def _not_one(name: str, found: list[tuple[Any, ...]]) -> str:

@@ -12,6 +12,8 @@ from pydantic import SecretStr
 from ..config import setting_names, sources
 from ..settings import Settings
 
+_HIDDEN = "…"
+
 
 @click.command("check-config")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -42,9 +44,20 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
         click.echo(json.dumps({"settings": records}, ensure_ascii=False))
         return 0
     for name, value in values.items():
-        shown = "not set" if value is None else json.dumps(_plain(name, value))
-        click.echo(f"{name} = {shown}  # {found[name]}")
+        click.echo(_line(name, value, found[name]))
     return 0
+
+
+def _line(name: str, value: object, origin: str) -> str:
+    """As TOML has it; what is not shown whole is a comment, which may be pasted back."""
+    if value is None:
+        return f"{name} = not set  # {origin}"
+    shown = _plain(name, value)
+    if not isinstance(value, SecretStr) or shown == value.get_secret_value():
+        return f"{name} = {json.dumps(shown)}  # {origin}"
+    if shown == _HIDDEN:
+        return f"# {name} = (set, from {origin}; not shown)"
+    return f"# {name} = {json.dumps(shown)}  # {origin}; its password is not shown"
 
 
 def _value(settings: Settings, name: str) -> object:
@@ -68,13 +81,13 @@ def _plain(name: str, value: object) -> object:
 
 
 def _hidden(_: str) -> str:
-    return "…"
+    return _HIDDEN
 
 
 def _without_password(url: str) -> str:
     """A URL was checked and has its password in one place; a key=value form is not shown."""
     if "://" not in url or "passw" in url.partition("?")[2]:
-        return "…"
+        return _HIDDEN
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     name = user.partition(":")[0]

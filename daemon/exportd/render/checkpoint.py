@@ -128,8 +128,20 @@ def _git(git: GitStatus, *, is_first: bool) -> Iterator[str]:
     yield from _more(git.commit_count, len(git.commits))
     yield f"\n### Changed and not committed: {len(git.changes):,}\n\n"
     for change in git.changes[:_MOST_CHANGES]:
-        yield f"- {code(change.state)} {code(change.path)}\n"
+        yield f"- {_state(change.state)}: {code(change.path)}\n"
     yield from _more(len(git.changes), _MOST_CHANGES)
+
+
+def _state(letters: str) -> str:
+    """Git's two letters, of the index and the work tree, in a word."""
+    if letters == "??":
+        return "untracked"
+    if "U" in letters or letters in ("AA", "DD"):
+        return "in conflict"
+    for letter, word in (("D", "deleted"), ("R", "renamed"), ("A", "new"), ("C", "new")):
+        if letter in letters:
+            return word
+    return "modified"
 
 
 def _more(count: int, shown: int) -> Iterator[str]:

@@ -1389,6 +1389,14 @@ WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
   AND e.format <> ALL(%(but)s) AND e.size_bytes >= %(least)s
 ORDER BY e.export_id;
 
+-- not_packable --
+-- How many of them are too small, and how many came packed.
+SELECT count(*) FILTER (WHERE e.size_bytes < %(least)s),
+       count(*) FILTER (WHERE e.size_bytes >= %(least)s AND e.format = ANY(%(but)s))
+FROM exports e
+WHERE e.state = 'ingested' AND e.archive_name IS NOT NULL
+  AND e.archived_at < CURRENT_TIMESTAMP - %(age)s::interval;
+
 -- old_dead_letters --
 SELECT l.dead_letter_id, l.failed_name
 FROM dead_letters l
