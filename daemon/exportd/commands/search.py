@@ -179,7 +179,10 @@ def _show(found: Found, request: Request) -> None:
             click.echo("--literal finds parts of words, and punctuation, too.", err=True)
     if found.not_indexed:
         waiting = some(found.not_indexed, "stored message")
-        click.echo(f"{waiting} cannot be searched yet; exportd is at it.", err=True)
+        click.echo(
+            f"{waiting} cannot be searched yet; the daemon, or the next search, indexes more.",
+            err=True,
+        )
     if found.partly_indexed and not request.literal:
         click.echo(_partly(found.partly_indexed), err=True)
 
