@@ -50,7 +50,12 @@ class DeadLetters:
         self._is_any = self._store.run(lambda tx: set_aside.has_open(tx, self._memory_dir))
         if self._is_any:
             self.settle()
-        if noted := [escape(name) for name in self._failed.notes()]:
+        try:
+            noted = [escape(name) for name in self._failed.notes()]
+        except DiskTrouble as error:  # what is left there is no reason to stand still
+            log.warning("dead_letter.unseen", reason=str(error))
+            noted = []
+        if noted:
             found = self._store.run(
                 lambda tx: set_aside.settled_files(tx, self._memory_dir, noted)
             )

@@ -40,11 +40,18 @@ class Failed:
         self._here = folders.failed
 
     def names(self) -> list[str]:
-        """Every file that is set aside; not their notes and sidecars, and nothing hidden."""
+        """Every file that is set aside; not their notes and sidecars, and nothing hidden.
+
+        ``DiskTrouble`` where the folder cannot be looked into.
+        """
         try:
             found = {name for name in os.listdir(self._here) if not name.startswith(".")}  # noqa: PTH208
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise DiskTrouble(
+                f"{self._here}: cannot be looked into ({error.strerror})"
+            ) from error
         ends = (REASON, SIDECAR)
         return sorted(n for n in found if with_end(n, REASON) in found or not n.endswith(ends))
 
