@@ -64,6 +64,13 @@ def test_a_checkpoint_tells_git_tasks_and_exports_and_is_committed_alone(
 ) -> None:
     for example in EXAMPLES.iterdir():
         (exportd.memory_dir / "exports" / example.name).write_bytes(example.read_bytes())
+    for name in ("old-name.md", "gone.md"):
+        (project / name).write_text(f"# A page of some length that is called {name}\n")
+    git(exportd, "add", "*.md")
+    git(exportd, "commit", "-q", "-m", "pages")
+    git(exportd, "mv", "old-name.md", "new-name.md")
+    (project / "gone.md").unlink()
+    (project / "TODO.md").write_text((project / "TODO.md").read_text() + "\n")
     (project / "staged.txt").write_text("mine")
     git(exportd, "add", "staged.txt")
     hostile = project / 'a"b|`c`\n[x](y).txt'
@@ -77,14 +84,18 @@ def test_a_checkpoint_tells_git_tasks_and_exports_and_is_committed_alone(
     assert "[garden-planner](../sessions/garden-planner.md): 30 messages" in text
     assert "- [ ] sow \\*\\*now\\*\\* (`TODO.md:1`)" in text
     assert "no task" not in text
-    assert '``a"b|`c`\\n[x](y).txt``' in text
+    assert '- untracked: ``a"b|`c`\\n[x](y).txt``\n' in text
+    assert "- new: `staged.txt`\n" in text
+    assert "- modified: `TODO.md`\n" in text
+    assert "- renamed: `new-name.md`\n" in text
+    assert "- deleted: `gone.md`\n" in text
     assert git(exportd, "show", "--name-only", "--format=%s").split("\n")[0:1] == [
         "Checkpoint: Sprint ../ done 🌱"
     ]
     assert found["committed"] == [found["file"], "README.md"]
     changed = git(exportd, "show", "-z", "--name-only", "--format=").split("\0")
     assert sorted(filter(None, changed)) == sorted(map(str, found["committed"]))
-    assert git(exportd, "diff", "--cached", "--name-only") == "staged.txt\n"
+    assert git(exportd, "diff", "--cached", "--name-only") == "new-name.md\nstaged.txt\n"
     line = f"MEMORY-CONTEXT/checkpoints/{file.name})"
     readme = (project / "README.md").read_bytes()
     assert readme.startswith(b"# Garden\r\n\r\nplants\r\n\r\n## Checkpoints\r\n\r\n- [")

@@ -327,7 +327,7 @@ def test_a_secret_that_is_not_shown_cannot_be_pasted_back_as_one(
         EXPORTD_DATABASE_URL=URL,
     ).stdout
     assert f"\n# slack.token = (set, from {token}; not shown)\n" in shown
-    secrets = [line for line in shown.splitlines() if "slack.token" in line]
+    secrets = [line for line in shown.splitlines() if "slack.token =" in line]
     assert all(line.startswith("#") for line in secrets)
     assert "\n# database.url = " in shown
     assert "\\u2026" not in shown

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -164,6 +167,23 @@ def test_what_a_message_says_does_not_act_on_the_terminal() -> None:
     assert "    3\n    … 2 more lines\n" in text
     assert "5555" not in text
     assert "\x1b[1;36mUser" in "".join(conversation_text(of, of.messages, colourful=True))
+
+
+@pytest.mark.skipif(not shutil.which("less"), reason="no less here")
+def test_what_fits_on_the_screen_is_printed_and_the_pager_ends(desk: Command) -> None:
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in desk.environment.items() if name != "LESS"}
+    subprocess.run(
+        [sys.executable, "-m", "exportd", "show", "sourdough", "--last", "1"],
+        env={**environment, "PAGER": "less", "TERM": "xterm", "LINES": "60", "COLUMNS": "80"},
+        stdin=theirs, stdout=theirs, stderr=theirs, timeout=30, check=True,
+        start_new_session=True,
+    )  # fmt: skip
+    told = os.read(ours, 65_536).decode()
+    assert "sourdough" in told
+    assert "\x1b[?1049h" not in told  # no screen of its own
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.mark.parametrize(
