@@ -244,9 +244,11 @@ SELECT purge_id, uuid, digest, reason, made_by, made_at, counts FROM purges ORDE
 -- The planner's statistics have the most frequent values: they are made anew as well.
 VACUUM (ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
-       alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders;
+       alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
+       message_search, search_queue;
 
 -- rewrite_purged --
 VACUUM (FULL, ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
-       alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders;
+       alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
+       message_search, search_queue;
