@@ -248,7 +248,8 @@ VACUUM (ANALYZE) messages, message_renderings, segments, exports, drops, export_
        message_search, search_queue;
 
 -- rewrite_purged --
+-- Last the statistics, whose rows of before have values, too; who may not is warned, no more.
 VACUUM (FULL, ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
        alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
-       message_search, search_queue;
+       message_search, search_queue, pg_catalog.pg_statistic;
