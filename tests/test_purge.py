@@ -32,6 +32,7 @@ from exportd.purge_plan import Content, Inside, closure, decisions_about
 from exportd.render.redaction import STRUCK, redacted
 from exportd.rewriting import Rewriting
 from exportd.sessions import merge, split, write_down
+from exportd.store import purging
 
 CLAUDE = "c1a0de00-0000-4000-8000-000000000001"
 CHATGPT = "6770aaaa-0000-8000-8000-000000000001"
@@ -368,3 +369,15 @@ def test_a_full_disk_purges_nothing_and_leaves_nothing(
     with pytest.raises(DiskTrouble, match="No space left"):
         Rewriting(tmp_path, {sha256(parts[0])}, set(), Bounds()).write(raw, "n", "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_writes_every_table_anew_that_may_hold_something_of_it(database_url: str) -> None:
+    told = (
+        "SELECT relname, pg_relation_filenode(oid) FROM pg_class "
+        "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
+        "OR oid = 'pg_statistic'::regclass"
+    )
+    before = set(rows(database_url, told))
+    purging.vacuum(database_url, full=True)
+    same = {name for name, _ in before & set(rows(database_url, told)) if "yoyo" not in name}
+    assert same == {"alert_channels", "purges", "purged_contents"}

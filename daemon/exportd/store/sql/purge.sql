@@ -245,10 +245,11 @@ SELECT purge_id, uuid, digest, reason, made_by, made_at, counts FROM purges ORDE
 VACUUM (ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
        alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
-       message_search;
+       message_search, search_queue;
 
 -- rewrite_purged --
+-- Last the statistics, whose rows of before have values, too; who may not is warned, no more.
 VACUUM (FULL, ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
        alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
-       message_search;
+       message_search, search_queue, pg_catalog.pg_statistic;
