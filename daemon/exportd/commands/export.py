@@ -88,7 +88,8 @@ def command(
             raise click.UsageError("html is a page for each conversation: say -o FOLDER")
         if output is None:
             _write(store, chosen, form, sys.stdout, _unseen)
-        elif form in _EACH and not (is_one and not output.is_dir()):
+        # Path.is_dir raises where a name is too long; what takes the file then says so.
+        elif form in _EACH and not (is_one and not os.path.isdir(output)):  # noqa: PTH112
             _write_each(store, chosen, form, output, force=force)
         else:
             with new_file(output, replace=force) as file, bar("Exporting") as show:

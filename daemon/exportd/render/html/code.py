@@ -15,11 +15,11 @@ from .visible import visible
 
 # A lexer may take more than linear time; the text may be made for that. So highlighting is
 # for what people read, and for the lexers of common languages.
-_MOST = 20_000
+_MOST = 10_000
 _LANGUAGES = {
     "bash", "batch", "c", "cmake", "cpp", "csharp", "css", "dart", "diff", "docker", "elixir",
     "go", "haskell", "html", "ini", "java", "javascript", "json", "jsx", "kotlin", "less",
-    "lua", "make", "nginx", "nix", "perl", "php", "powershell", "protobuf", "python", "r",
+    "lua", "make", "nginx", "nix", "php", "powershell", "protobuf", "python", "r",
     "ruby", "rust", "scala", "scss", "sql", "swift", "toml", "tsx", "typescript", "xml",
     "yaml", "zig",
 }  # fmt: skip
