@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from conftest import EXAMPLES, Command
@@ -49,7 +50,13 @@ def test_the_order_of_arrival_does_not_show(
     other = Command(tmp_path / "other", empty_database_url)
     (other.memory_dir / "exports").mkdir(parents=True)
     _drop_examples(other, names[::-1])
-    assert _dump(exportd, "--all") == _dump(other, "--all")
+    dumped = _dump(exportd, "--all")
+    assert dumped == _dump(other, "--all")
+    # And the time of a file does: a plain copy is another file.
+    written = datetime.fromtimestamp((EXAMPLES / names[0]).stat().st_mtime, UTC)
+    assert f'"modified_at": "{written.isoformat()[:19]}' in json.dumps(dumped)
+    said = " ".join(exportd("export", "--help").stdout.split())
+    assert "Names and times of the files count" in said
 
 
 def test_conversations_are_found_by_id_and_alias_and_others_are_refused(

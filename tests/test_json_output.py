@@ -126,6 +126,11 @@ def test_alerts_and_answers_are_told(filled: Command) -> None:
     assert conforming("alerts-show", said("show", number))["deliveries"] == []
     assert conforming("alerts-ack", said("ack", number))["done"] == [int(number)]
     again = conforming("alerts-ack", said("ack", number))
+    assert filled("alerts", "ack", number, "--json").returncode == os.EX_USAGE
+    for answer, why in (("ack", "was not firing"), ("resend", "was never told")):
+        done = filled("alerts", answer, number)
+        assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
+        assert f"{number} {why}\n" in done.stderr
     assert (again["left"], again["reason"]) == ([int(number)], "was not firing")
     assert conforming("alerts-resend", said("resend", number))["left"] == [int(number)]
     assert conforming("alerts-resolve", said("resolve", number))["done"] == [int(number)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -495,6 +496,19 @@ def test_a_silence_is_meant_for_the_folder_and_another_folder_is_named(
     listed = exportd("alerts", "list").stdout
     assert listed.count(", in /elsewhere") == 1
     assert str(exportd.memory_dir) not in listed
+    held, other = (
+        next(line for line in listed.splitlines() if line.lstrip().startswith(severity))
+        for severity in ("warning, ", "critical, ")
+    )
+    assert re.search(r"warning, silenced until \d{4}-\d\d-\d\d \d\d:\d\d UTC, since ", held)
+    assert "critical, firing, " in other
+    alerts = json.loads(exportd("alerts", "list", "--json").stdout)["alerts"]
+    assert {one["kind"]: one["is_held"] for one in alerts} == {
+        "dead_letter": True,
+        "disk_low": False,
+    }
+    assert exportd("alerts", "silence", "--end", "1").returncode == 0
+    assert "silenced until" not in exportd("alerts", "list").stdout
 
 
 def test_what_was_told_before_its_rule_was_switched_off_is_not_repeated(office: Office) -> None:

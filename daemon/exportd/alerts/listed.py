@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert; ``is_held`` while nobody is told of it (silenced, or explained by another)."""
+    """One alert; ``is_held`` while nobody is told of it (silenced, or explained by another).
+
+    ``silenced_until``: the end of the last silence that holds it; None without one.
+    """
 
     alert_id: int
     kind: str
@@ -26,6 +29,7 @@ class Alert:
     resolution: str | None
     is_held: bool
     memory_dir: str | None
+    silenced_until: datetime | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: moments as ISO 8601."""

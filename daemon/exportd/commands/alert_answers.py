@@ -36,7 +36,7 @@ _ids = click.argument("alert_ids", nargs=-1, required=True, type=alert_number, m
 def ack(settings: Settings, *, alert_ids: tuple[int, ...], as_json: bool) -> int:
     """Say that you know of alerts.
 
-    No more reminders of them, and they go to no other channel.
+    No more reminders of them, and they go to no other channel. Exit code 64: none was firing.
 
     \b
     exportd alerts ack 12
@@ -56,7 +56,7 @@ def ack(settings: Settings, *, alert_ids: tuple[int, ...], as_json: bool) -> int
 def resolve(settings: Settings, *, alert_ids: tuple[int, ...], why: str, as_json: bool) -> int:
     """Say that alerts are over.
 
-    Whoever was told of them is told that, too.
+    Whoever was told of them is told that, too. Exit code 64: all were over already.
 
     \b
     exportd alerts resolve 12 --why "the disk was replaced"
@@ -75,7 +75,7 @@ def resolve(settings: Settings, *, alert_ids: tuple[int, ...], why: str, as_json
 def resend(settings: Settings, *, alert_ids: tuple[int, ...], as_json: bool) -> int:
     """Tell of alerts once more.
 
-    On every channel that told of them; the daemon sends it.
+    On every channel that told of them; the daemon sends it. Exit code 64: none ever did.
 
     \b
     exportd alerts resend 12
@@ -212,21 +212,24 @@ def known(store: Store, alert_ids: Sequence[int]) -> list[Alert]:
 def _say(
     what: str, done: Sequence[int], asked: Sequence[int], else_: str, *, as_json: bool
 ) -> int:
-    left = [alert_id for alert_id in asked if alert_id not in done]
+    """What was done of what was asked; the exit code, which is no 0 when that is nothing."""
+    left = sorted(set(asked) - set(done))
     if as_json:
         print_json(
             {
                 "done": sorted(set(done)),
-                "left": sorted(set(left)),
+                "left": left,
                 "reason": else_ if left else None,
             }
         )
-        return 0
-    for alert_id in left:
-        note(f"{alert_id} {else_}")
-    if done:
-        click.echo(f"{some(len(set(done)), 'alert')} {what}")
-    return 0
+        return os.EX_OK if done else os.EX_USAGE
+    reasons = [f"{alert_id} {else_}" for alert_id in left]
+    if not done:
+        raise RefusedRequest("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
+    click.echo(f"{some(len(set(done)), 'alert')} {what}")
+    return os.EX_OK
 
 
 def _who() -> str:

@@ -72,9 +72,10 @@ def command(
     exportd export --all --format json -o all.json    all in one document
     exportd export --all --format jsonl > all.jsonl   the canonical dump
 
-    JSON and JSONL have everything that is stored, and are canonical: the same set of exports
-    gives the same bytes, in whatever order they were dropped. A file is written whole or not
-    at all. docs/how-to/export.md tells more.
+    JSON and JSONL have everything that is stored, and are canonical: the same files give the
+    same bytes, in whatever order they were dropped. Names and times of the files count, too:
+    copy them with cp -p. A file is written whole or not at all. docs/how-to/export.md tells
+    more.
     """
     if everything == bool(ids):
         raise click.UsageError("expected either conversation ids or --all")

@@ -68,6 +68,8 @@ def _state(alert: Alert) -> str:
         return f"acknowledged by {alert.acknowledged_by}"
     if alert.state == "resolved" and alert.resolved_at:
         return f"over at {_moment(alert.resolved_at)} ({alert.resolution})"
+    if alert.silenced_until:
+        return f"silenced until {_moment(alert.silenced_until)}"
     return "held back" if alert.is_held else alert.state
 
 

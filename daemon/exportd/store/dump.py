@@ -1,7 +1,7 @@
 """The canonical dump: everything that is stored, and nothing that depends on arrival.
 
-No ids of rows, no times of arrival, everything in a fixed order: the same set of exports
-gives the same dump, in whatever order they came.
+No ids of rows, no times of arrival, everything in a fixed order: the same files, their names
+and times included, give the same dump, in whatever order they came.
 """
 
 from __future__ import annotations

@@ -361,8 +361,17 @@ GROUP BY d.channel, d.state;
 -- list_alerts --
 SELECT alert_id, kind, severity, state, body, conversation_id, created_at, last_seen_at,
        occurrences, acknowledged_at, acknowledged_by, resolved_at, resolution,
-       coalesce(tell_at > CURRENT_TIMESTAMP, false), memory_dir
-FROM alerts
+       coalesce(tell_at > CURRENT_TIMESTAMP, false) OR silenced_until IS NOT NULL, memory_dir,
+       silenced_until
+FROM alerts a
+CROSS JOIN LATERAL (
+    SELECT max(s.until) AS silenced_until
+    FROM alert_silences s
+    WHERE a.state <> 'resolved' AND s.until > CURRENT_TIMESTAMP
+      AND (s.memory_dir IS NULL OR s.memory_dir = a.memory_dir)
+      AND (s.kind IS NULL OR s.kind = a.kind)
+      AND (s.conversation_id IS NULL OR s.conversation_id = a.conversation_id)
+) AS silence
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
   AND NOT (%(no_info)s::bool AND severity = 'info')
   AND (%(alert_ids)s::bigint[] IS NULL OR alert_id = ANY(%(alert_ids)s))
