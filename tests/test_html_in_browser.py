@@ -125,19 +125,18 @@ def test_folds_open_and_tools_can_be_put_away(browser: Browser, session: Path) -
     opened = "document.querySelectorAll('.aside > details[open]').length"
     assert browser.run(f"return {opened}") == 0
     browser["#m3 summary"].click()
+    browser.until(f"{opened} === 1")
     assert "cat wheel-0-0.py | head -40" in browser["#m3 .body"].text
     browser["#m3 summary"].send_keys(Keys.ENTER)
-    assert browser.run(f"return {opened}") == 0
+    browser.until(f"{opened} === 0")
     browser["#unfold"].click()
-    assert browser.run(f"return {opened} === document.querySelectorAll('.aside').length")
+    browser.until(f"{opened} === document.querySelectorAll('.aside').length")
     browser["#unfold"].click()
-    assert browser.run(f"return {opened}") == 0
+    browser.until(f"{opened} === 0")
 
     browser.run("document.getElementById('m210').scrollIntoView()")
     browser["#talk"].click()
-    assert browser.run(
-        "return [...document.querySelectorAll('.aside')].every(m => !m.checkVisibility())"
-    )
+    browser.until("[...document.querySelectorAll('.aside')].every(m => !m.checkVisibility())")
     assert browser["#talk"].get_attribute("aria-pressed") == "true"
     browser.until(
         "[...document.querySelectorAll('#m208, #m209, #m210, #m211, #m221')]"
