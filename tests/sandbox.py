@@ -40,6 +40,7 @@ class Request:
 def main() -> None:
     request = Request(**json.loads(sys.argv[1]))
     unit = settings_of(Path(request.unit)) if request.unit else {}
+    os.umask(0o022)  # whatever the test's own was made
     homes = [sys.base_prefix, *request.keep, *request.write]
     _cover("/root", homes)
     if unit.get("PrivateTmp") == ["yes"]:

@@ -134,7 +134,13 @@ def test_folds_open_and_tools_can_be_put_away(browser: Browser, session: Path) -
     browser["#unfold"].click()
     browser.until(f"{opened} === 0")
 
-    browser.run("document.getElementById('m210').scrollIntoView()")
+    there = (  # what is laid out on the way moves the rest
+        "(m => { m.scrollIntoView(); return Math.abs(m.getBoundingClientRect().top) < 150; })"
+        "(document.getElementById('m210'))"
+    )
+    for _ in range(3):
+        browser.until(there)
+        time.sleep(0.1)
     browser["#talk"].click()
     browser.until("[...document.querySelectorAll('.aside')].every(m => !m.checkVisibility())")
     assert browser["#talk"].get_attribute("aria-pressed") == "true"

@@ -59,7 +59,7 @@ from exportd.ingest import Reading, ingest
 from exportd.residence import recognise_again
 from exportd.store import Drop, Transaction
 
-EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "1200"))
 
 PROJECTS = ("garden", "Kitchen-Plan", "cellar", "attic")
 DIRECTORIES = ("/home/ann/garden", "/home/ann/garden/src", "/home/ann", "/srv/attic")
