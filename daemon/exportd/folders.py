@@ -294,7 +294,7 @@ def put(temporary: Path, path: Path, *, replace: bool) -> None:
 
 
 def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
-    """Write a file of somebody else's whole or not at all; it keeps its mode and owner."""
+    """Write a file whole or not at all; one that is there already keeps its mode and owner."""
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -310,22 +310,6 @@ def replace_file(path: Path, raw: bytes, new_mode: int) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    fsync_directory(path.parent)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As ``write_file``, for what is no text of ours."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o600)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     fsync_directory(path.parent)
 
 

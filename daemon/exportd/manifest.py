@@ -24,7 +24,7 @@ import structlog
 
 from .crash import reach
 from .errors import DiskTrouble
-from .folders import fsync_directory, write_bytes
+from .folders import fsync_directory, replace_file
 from .identity import is_id
 
 NAME = "manifest.jsonl"
@@ -90,7 +90,7 @@ class Manifest:
                 changed = map(change, self._path.read_bytes().splitlines())
                 lines = [line for line in changed if line is not None]
                 lines.append(json.dumps(last, ensure_ascii=False).encode())
-                write_bytes(self._path, b"".join(line + b"\n" for line in lines))
+                replace_file(self._path, b"".join(line + b"\n" for line in lines), 0o600)
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -1,8 +1,9 @@
 """One file, from dropped to told: the order of effects (DESIGN 2.1).
 
 The drop is claimed by a rename, an attempt on its content is counted, it is parsed,
-placed and stored in one transaction, the raw file is archived, and people are told. At
-every step a kill leaves the bytes under exactly one folder and the next start goes on.
+placed and stored in one transaction (``storing``, ``ingest``), the raw file is archived, and
+people are told. At every step a kill leaves the bytes under exactly one folder and the next
+start goes on.
 """
 
 from __future__ import annotations

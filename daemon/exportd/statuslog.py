@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from .crash import reach
 from .errors import DiskTrouble
-from .folders import write_bytes
+from .folders import replace_file
 
 
 class StatusLog:
@@ -45,7 +45,7 @@ class StatusLog:
                 before = path.read_text(encoding="utf-8", errors="surrogateescape")
                 after = change(before)
                 if after != before:
-                    write_bytes(path, after.encode("utf-8", "surrogateescape"))
+                    replace_file(path, after.encode("utf-8", "surrogateescape"), 0o600)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -61,45 +62,63 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
         store = Store(found.url)
         finish(purge_parts(settings, folders, store, found.url))
         contents = reindex.inventory(folders, store)
-        if contents and not (folders.archive / manifest.NAME).exists():
-            note(
-                f"There is no {folders.archive.name}/{manifest.NAME}: names and times are "
-                "those of the archived files, and what people decided is known from the "
-                "database alone."
-            )
-        with bar("Reading the archive") as show:
-            count = iter(range(1, len(contents) + 1))
-            problems = reindex.rebuild(
-                found.url,
-                contents,
-                folders,
-                store,
-                lambda: show(next(count), len(contents)),
-                limits(settings),
-            )
+        problems = _read(settings, folders, found.url, store, contents)
         if any(problem.is_known for problem in problems):
             _print(_Rebuilt(len(contents), problems), as_json=as_json)
             return os.EX_DATAERR
         before = set(store.conversation_ids())
-        staging = Store(staging_url(found.url))
-        changed = list(reindex.differences(store, staging))
-        after = set(staging.conversation_ids())
-        staging.close()
+        with closing(Store(staging_url(found.url))) as staging:
+            changed = list(reindex.differences(store, staging))
+            after = set(staging.conversation_ids())
         rebuilt = _Rebuilt(len(contents), problems, len(after), changed)
         if dry_run:
             discard_staging(found.url)
             _print(rebuilt, as_json=as_json)
             return 0
-        store.run(swap)
-        for record in manifest.Manifest(folders.archive).records():
-            if record["type"] == "purge":
-                store.run(partial(replay_purge, record=record))
-        code = write_sessions(settings, folders, store, before | after)
-        with bar("Indexing for search") as show:
-            total = store.run(searching.lag)
-            catch_up(store, show=lambda remaining: show(total - remaining, total))
+        code = _put_in_place(settings, folders, store, before | after)
         store.close()
     _print(replace(rebuilt, is_changed=True), as_json=as_json)
+    return code
+
+
+def _read(
+    settings: Settings,
+    folders: Folders,
+    url: str,
+    store: Store,
+    contents: list[reindex.Archived],
+) -> list[reindex.Problem]:
+    """Everything into the second store; returns what could not be read."""
+    if contents and not (folders.archive / manifest.NAME).exists():
+        note(
+            f"There is no {folders.archive.name}/{manifest.NAME}: names and times are "
+            "those of the archived files, and what people decided is known from the "
+            "database alone."
+        )
+    with bar("Reading the archive") as show:
+        count = iter(range(1, len(contents) + 1))
+        return reindex.rebuild(
+            url,
+            contents,
+            folders,
+            store,
+            lambda: show(next(count), len(contents)),
+            limits(settings),
+        )
+
+
+def _put_in_place(
+    settings: Settings, folders: Folders, store: Store, conversation_ids: set[str]
+) -> int:
+    """The second store for the first; then what is made of it. Returns the exit code."""
+    store.run(swap)
+    for record in manifest.Manifest(folders.archive).records():
+        if record["type"] == "purge":
+            store.run(partial(replay_purge, record=record))
+    code = write_sessions(settings, folders, store, conversation_ids)
+    with bar("Indexing for search") as show:
+        total = store.run(searching.lag)
+        catch_up(store, show=lambda remaining: show(total - remaining, total))
     return code
 
 
