@@ -36,7 +36,6 @@ class Indexer:
         self._store = store
         self._stopping = stopping
         self._is_busy = is_busy
-        self._awake = threading.Event()
 
     def turn(self) -> float:
         """Index a little; returns after how many seconds more may wait."""
@@ -52,15 +51,6 @@ class Indexer:
         if self._is_busy():
             self._stopping.wait(_YIELD * (time.monotonic() - started))
         return 0 if done.remaining else IDLE_S
-
-    def wake(self) -> None:
-        """Something was stored."""
-        self._awake.set()
-
-    def wait(self, seconds: float) -> None:
-        """So long, or until something is stored."""
-        self._awake.wait(seconds)
-        self._awake.clear()
 
     def close(self) -> None:
         self._store.close()

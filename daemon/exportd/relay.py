@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -83,18 +82,8 @@ class Relay:
             self.outcomes,
             policy,
         )
-        self._awake = threading.Event()
         self._has_begun = False
         self._look_back_at = 0.0
-
-    def wake(self) -> None:
-        """Something was written into the outbox."""
-        self._awake.set()
-
-    def wait(self, seconds: float) -> None:
-        """Until something is written, or so long."""
-        self._awake.wait(seconds)
-        self._awake.clear()
 
     def close(self) -> None:
         """Let go of the database."""

@@ -19,12 +19,6 @@ class Turns(Protocol):
     def turn(self) -> float:
         """Do what is due; returns after how many seconds more may be."""
 
-    def wait(self, seconds: float) -> None:
-        """So long, or until it is woken."""
-
-    def wake(self) -> None:
-        """There is something to do."""
-
     def close(self) -> None:
         """Let go of the database."""
 
@@ -40,6 +34,7 @@ class TurnThread:
         self._name = name
         self._turns = turns
         self._stopping = stopping
+        self._awake = threading.Event()
         self._stop_s = stop_s
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -47,11 +42,12 @@ class TurnThread:
         self._thread.start()
 
     def wake(self) -> None:
-        self._turns.wake()
+        """There is something to do."""
+        self._awake.set()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._turns.wake()
+        self.wake()
         if self._thread.is_alive():
             self._thread.join(self._stop_s)
         if not self._thread.is_alive():  # one that hangs holds its connection, too
@@ -65,4 +61,5 @@ class TurnThread:
             except Exception:
                 log.exception(f"{self._name}.bug")
                 wait_s = _BUG_S
-            self._turns.wait(wait_s)
+            self._awake.wait(wait_s)
+            self._awake.clear()
