@@ -31,6 +31,7 @@ from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
 from .purging import Rewritten, Todo
 from .reading import read_conversation
+from .recording import finish_container, finish_empty
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
     Attempt,
@@ -47,7 +48,7 @@ from .rows import (
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction, fingerprint
-from .writing import describe, finish_container, finish_empty, relocate, write
+from .writing import describe, relocate, write, write_beginnings
 
 __all__ = [
     "Attempt",
@@ -84,6 +85,7 @@ __all__ = [
     "staging_url",
     "swap",
     "write",
+    "write_beginnings",
 ]
 
 register_uuid()  # type: ignore[no-untyped-call]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg2.extensions import cursor
-from psycopg2.extras import Json
+from psycopg2.extras import Json, execute_batch, execute_values
 
 from ..identity import ExportFact
 from ..models import Fate, Kind, Place, Role, Severity
@@ -15,6 +16,8 @@ from ..placement import Candidate, SegmentFact
 from .copy import copy_text
 from .queries import query
 from .rows import Attempt, Drop, Gathered, NewAlert, Touched
+
+_VALUES = re.compile(r"^VALUES (\(.*?\))$", re.DOTALL | re.MULTILINE)
 
 
 class Transaction:
@@ -31,6 +34,23 @@ class Transaction:
     def rows(self, statement: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
         self.execute(statement, **parameters)
         return self._cursor.fetchall()
+
+    def each(self, statement: str, of: Sequence[Mapping[str, Any]]) -> None:
+        """Run a named statement for each of these parameters, in one round trip."""
+        if of:
+            execute_batch(self._cursor, query(statement), of, len(of))
+
+    def insert(self, statement: str, of: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """All of these rows by one named INSERT of one row; what it returns, in any order."""
+        if not of:
+            return []
+        sql = query(statement)
+        row = _VALUES.search(sql)
+        if row is None:
+            raise ValueError(f"{statement} inserts no row of values")
+        many = f"{sql[: row.start(1)]}%s{sql[row.end(1) :]}"
+        execute_values(self._cursor, many, of, row[1], len(of))
+        return self._cursor.fetchall() if self._cursor.description else []
 
     def copy(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Send rows to a named COPY statement."""
@@ -149,6 +169,8 @@ class Transaction:
             conversation_id=conversation_id,
             session_id=session_id,
         )
+        if not segments:
+            return Gathered((), {})
         # The segments' indices hold still only while their conversations are locked.
         self.lock({segment.conversation_id for segment in segments})
         segments = self._segments(
@@ -223,14 +245,6 @@ class Transaction:
         """Ids of conversations that people renamed or merged, each with what it became."""
         return {str(source): str(target) for source, target in self.rows("redirects")}
 
-    def set_aliases(self, conversation_id: str, aliases: Mapping[str, str]) -> None:
-        """Other names of a conversation, each with the reason; others become former."""
-        names, reasons = list(aliases), list(aliases.values())
-        self.execute("retire_aliases", conversation_id=conversation_id, aliases=names)
-        self.execute(
-            "add_aliases", conversation_id=conversation_id, aliases=names, reasons=reasons
-        )
-
     def exports_named(
         self, names: Sequence[str], segment_id: int | None
     ) -> list[tuple[str, str]]:
@@ -242,6 +256,8 @@ class Transaction:
 
     def _segments(self, statement: str, /, **parameters: Any) -> list[SegmentFact]:
         rows = self.rows(statement, **parameters)
+        if not rows:
+            return []
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
         for segment_id, name, count, modified_at, header, given, lineage, *more in exports:
@@ -284,18 +300,23 @@ class Transaction:
             for row in rows
         )
 
-    def alert(self, alert: NewAlert) -> None:
+    def alert(self, *alerts: NewAlert) -> None:
         """Of one kind about one subject there is one open alert; it is seen once more then."""
-        self.execute(
+        self.each(
             "add_alert",
-            fingerprint=fingerprint(alert.kind, alert.subject),
-            kind=alert.kind,
-            severity=alert.severity.value,
-            body=alert.body,
-            memory_dir=alert.memory_dir,
-            conversation_id=alert.conversation_id,
-            export_id=alert.export_id,
-            details=self.json(alert.details),
+            [
+                {
+                    "fingerprint": fingerprint(alert.kind, alert.subject),
+                    "kind": alert.kind,
+                    "severity": alert.severity.value,
+                    "body": alert.body,
+                    "memory_dir": alert.memory_dir,
+                    "conversation_id": alert.conversation_id,
+                    "export_id": alert.export_id,
+                    "details": self.json(alert.details),
+                }
+                for alert in alerts
+            ],
         )
 
     def resolve_alert(self, kind: str, subject: str, resolution: str) -> None:

@@ -338,7 +338,7 @@ INSERT INTO segments (conversation_id, ordinal, first_index, message_count, head
                       starts_compacted, format)
 VALUES (%(conversation_id)s, %(ordinal)s, %(first_index)s, %(message_count)s, %(head_hash)s,
         %(starts_compacted)s, %(format)s)
-RETURNING segment_id;
+RETURNING segment_id, conversation_id;
 
 -- place_segments --
 UPDATE segments s
