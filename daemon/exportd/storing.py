@@ -53,6 +53,32 @@ class Storing:
         container = None if drop.is_part else containers.recognise(raw, drop.name)
         if container:
             return self.members.ingest(drop, raw, attempt, container)
+        transcript = self._parse(drop, raw)
+        reach("parse.done")
+        if not transcript.messages:
+            return self._empty(drop, attempt, transcript)
+        read = self._reading(drop, attempt, transcript, started)
+        reach("store.begin")
+        report = self._store.run(lambda tx: ingest(tx, read))
+        reach("store.committed")
+        return report or self._known(drop, self._store.begin(drop))
+
+    def reading(self, drop: Drop, raw: Raw, attempt: Attempt) -> Reading | None:
+        """A first attempt on a content, parsed; None where ``store`` has to see to it."""
+        if (attempt.state, attempt.attempts) != ("claimed", 1) or attempt.outcome:
+            return None
+        if containers.recognise(raw, drop.name):
+            return None
+        started = time.monotonic()
+        try:
+            transcript = self._parse(drop, raw)
+        except PermanentError:
+            return None
+        if not transcript.messages:
+            return None
+        return self._reading(drop, attempt, transcript, started)
+
+    def _parse(self, drop: Drop, raw: Raw) -> Transcript:
         check_size(raw, self._limits)
         with within(self._limits.parse_timeout_s):
             held = raw[:]
@@ -60,21 +86,13 @@ class Storing:
             transcript = formats.parse(held, drop.name)
             del held
             check_transcript(transcript, self._limits)
-        reach("parse.done")
-        if not transcript.messages:
-            return self._empty(drop, attempt, transcript)
-        read = Reading(
-            drop,
-            attempt,
-            transcript,
-            places(transcript.messages),
-            started,
-            self._limits.thresholds,
-        )
-        reach("store.begin")
-        report = self._store.run(lambda tx: ingest(tx, read))
-        reach("store.committed")
-        return report or self._known(drop, self._store.begin(drop))
+        return transcript
+
+    def _reading(
+        self, drop: Drop, attempt: Attempt, transcript: Transcript, started: float
+    ) -> Reading:
+        run, thresholds = places(transcript.messages), self._limits.thresholds
+        return Reading(drop, attempt, transcript, run, started, thresholds)
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,6 +74,13 @@ class Intake:
 
     def claim(self, path: Path) -> Claim | None:
         """Take a dropped file; None when it is gone, because another took it."""
+        claim = self.take(path)
+        if claim:
+            self.make_durable({path: claim})
+        return claim
+
+    def take(self, path: Path) -> Claim | None:
+        """The same, but for ``make_durable``, which is to follow."""
         claim_id = uuid.uuid4()
         place = self._folders.inflight / str(claim_id)
         reach("claim.begin")
@@ -91,15 +98,29 @@ class Intake:
                 reach("claim.renamed")
                 self._take_along(sidecar_of(path), source, place)
                 reach("claim.sidecar")
-                self._make_durable(place, source)
         except (FileNotFoundError, NotADirectoryError):
             _tidy(place)
             return None
         except OSError as error:
             _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
-        reach("claim.durable")
         return Claim(claim_id, place / path.name)
+
+    def make_durable(self, claims: Mapping[Path, Claim]) -> None:
+        """See to it that files which were taken from these paths stay taken."""
+        try:
+            for claim in claims.values():
+                fsync_directory(claim.path.parent)
+            fsync_directory(self._folders.inflight)
+            for path in {path.parent: path for path in claims}.values():
+                gone = suppress(FileNotFoundError, NotADirectoryError)  # the folder, since
+                with gone, self._folder_of(path) as source:
+                    os.fsync(source)
+        except OSError as error:
+            raise DiskTrouble(
+                f"{self._folders.inflight}: a claim cannot be made durable ({error.strerror})"
+            ) from error
+        reach("claim.durable")
 
     @contextmanager
     def _folder_of(self, path: Path) -> Iterator[int]:
@@ -115,16 +136,6 @@ class Intake:
             yield folder
         finally:
             os.close(folder)
-
-    def _make_durable(self, place: Path, source: int) -> None:
-        try:
-            fsync_directory(place)
-            fsync_directory(self._folders.inflight)
-            os.fsync(source)
-        except OSError as error:
-            raise DiskTrouble(
-                f"{place.parent}: a claim cannot be made durable ({error.strerror})"
-            ) from error
 
     @staticmethod
     def _take_along(sidecar: Path, source: int, place: Path) -> None:

@@ -167,9 +167,13 @@ class Store:
 
         return self.run(work)
 
-    def refund_attempt(self, export_id: int) -> None:
+    def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
+        """The same for many; no two with one SHA-256, and none that was begun before."""
+        return self.run(lambda tx: tx.begin_all(drops))
+
+    def refund_attempt(self, *export_ids: int) -> None:
         """Take an attempt back: it was the surroundings that failed, not the content."""
-        self._execute("refund_attempt", export_id=export_id)
+        self._execute("refund_attempts", export_ids=list(export_ids))
 
     def run(self, work: Callable[[Transaction], _T]) -> _T:
         """Do ``work`` in one transaction; all of it again when its plan went stale."""
@@ -184,7 +188,12 @@ class Store:
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
-        self._execute("mark_archived", export_id=export_id, archive_name=archive_name)
+        self.mark_all_archived({export_id: archive_name})
+
+    def mark_all_archived(self, names: Mapping[int, str]) -> None:
+        """Exports by their ids, with the names that they have in the archive."""
+        rows = [{"export_id": own, "archive_name": name} for own, name in names.items()]
+        self.run(lambda tx: tx.each("mark_archived", rows))
 
     def mark_grown(self, export_id: int, sha256: str) -> None:
         """The file grew after it was read: its bytes live on in another export."""

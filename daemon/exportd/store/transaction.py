@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg2.extensions import cursor
@@ -68,37 +69,24 @@ class Transaction:
     # -- a drop arrives ----------------------------------------------------------
 
     def begin(self, drop: Drop) -> Attempt:
-        export_id, *facts = self.rows(
-            "begin_export",
-            sha256=drop.sha256,
-            size_bytes=drop.size_bytes,
-            name=drop.name,
-            modified_at=drop.modified_at,
-            explicit_id=drop.explicit_id,
-        )[0]
-        outcome = self._begin_drop(drop, export_id)
-        state, attempts, parser_version, message_count, archive_name, first_name = facts
-        return Attempt(
-            export_id,
-            state,
-            attempts,
-            parser_version,
-            message_count,
-            archive_name,
-            first_name,
-            Fate(outcome) if outcome else None,
+        attempt = _attempt(self.rows("begin_export", **_content(drop))[0])
+        outcome = self._begin_drop(drop, attempt.export_id)
+        return replace(attempt, outcome=Fate(outcome) if outcome else None)
+
+    def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
+        """The same for new drops of different contents, in their order."""
+        # In one order, so that two daemons with the same contents do not wait for each other.
+        ordered = sorted(drops, key=lambda drop: drop.sha256)
+        begun = self.insert("begin_export", [_content(drop) for drop in ordered])
+        attempts = {row[-1]: _attempt(row) for row in begun}
+        self.insert(
+            "begin_drop",
+            [_arrival(drop, attempts[drop.sha256].export_id) for drop in drops],
         )
+        return [attempts[drop.sha256] for drop in drops]
 
     def _begin_drop(self, drop: Drop, export_id: int | None) -> str | None:
-        _, outcome = self.rows(
-            "begin_drop",
-            claim_id=drop.claim_id,
-            export_id=export_id,
-            original_name=drop.name,
-            memory_dir=drop.memory_dir,
-            parent_export_id=drop.parent_export_id,
-            locator=drop.locator,
-        )[0]
+        _, outcome = self.rows("begin_drop", **_arrival(drop, export_id))[0]
         return str(outcome) if outcome else None
 
     def dead_letter(
@@ -228,6 +216,37 @@ class Transaction:
         """Make sure that it exists; True when it is new."""
         return self.execute("ensure_conversation", conversation_id=conversation_id) == 1
 
+    def related(
+        self,
+        export_ids: Sequence[int],
+        formats: Sequence[str],
+        heads: Sequence[str | None],
+        conversation_ids: Sequence[str | None],
+        names: Sequence[str],
+    ) -> set[int]:
+        """Which of these exports have to do with what is stored, by their places in the lists.
+
+        Stored itself, a segment that begins like it or bears its name, or an export that
+        mentions its name. Nobody else stores such a segment before the transaction ends.
+        """
+        locks = {head or "" for head in heads}
+        locks |= {f"{f}/{c}" for f, c in zip(formats, conversation_ids, strict=True) if c}
+        self.execute("lock_heads", heads=sorted(locks))
+        found = self.rows(
+            "related_exports",
+            export_ids=list(export_ids),
+            formats=list(formats),
+            heads=list(heads),
+            conversation_ids=list(conversation_ids),
+            names=list(names),
+        )
+        return {int(n) - 1 for (n,) in found}
+
+    def begin_conversations(self, conversation_ids: Sequence[str]) -> list[str]:
+        """Those that were not there before; they are locked then."""
+        rows = self.rows("begin_conversations", conversation_ids=list(conversation_ids))
+        return [str(conversation_id) for (conversation_id,) in rows]
+
     def segments_mentioning(self, names: Sequence[str]) -> list[SegmentFact]:
         """Segments with an export that says it continues one of ``names``."""
         return self._segments("segments_mentioning", names=list(names))
@@ -324,6 +343,34 @@ class Transaction:
         self.execute(
             "resolve_alert", fingerprint=fingerprint(kind, subject), resolution=resolution
         )
+
+
+def _attempt(row: tuple[Any, ...]) -> Attempt:
+    export_id, state, attempts, parser_version, message_count, archive_name, name, _ = row
+    return Attempt(
+        export_id, state, attempts, parser_version, message_count, archive_name, name, None
+    )
+
+
+def _content(drop: Drop) -> dict[str, Any]:
+    return {
+        "sha256": drop.sha256,
+        "size_bytes": drop.size_bytes,
+        "name": drop.name,
+        "modified_at": drop.modified_at,
+        "explicit_id": drop.explicit_id,
+    }
+
+
+def _arrival(drop: Drop, export_id: int | None) -> dict[str, Any]:
+    return {
+        "claim_id": drop.claim_id,
+        "export_id": export_id,
+        "original_name": drop.name,
+        "memory_dir": drop.memory_dir,
+        "parent_export_id": drop.parent_export_id,
+        "locator": drop.locator,
+    }
 
 
 def fingerprint(kind: str, subject: str) -> str:

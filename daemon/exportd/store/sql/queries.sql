@@ -100,7 +100,7 @@ VALUES (%(sha256)s, %(size_bytes)s, %(name)s, %(modified_at)s, %(explicit_id)s, 
 ON CONFLICT (sha256) DO UPDATE
 SET attempts = exports.attempts + (exports.state <> 'ingested')::int,
     explicit_id = coalesce(excluded.explicit_id, exports.explicit_id)
-RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name;
+RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name, sha256;
 
 -- begin_drop --
 INSERT INTO drops (claim_id, export_id, original_name, memory_dir, parent_export_id, locator)
@@ -109,13 +109,43 @@ VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s, %(parent
 ON CONFLICT (claim_id) DO UPDATE SET export_id = excluded.export_id
 RETURNING drop_id, outcome;
 
--- refund_attempt --
+-- refund_attempts --
 UPDATE exports SET attempts = greatest(attempts - 1, 0)
-WHERE export_id = %(export_id)s AND state <> 'ingested';
+WHERE export_id = ANY(%(export_ids)s) AND state <> 'ingested';
 
 -- lock_head --
 -- Two workers with exports of the same new segment: the second waits and then finds it.
 SELECT pg_advisory_xact_lock(hashtextextended(%(head)s, 0));
+
+-- lock_heads --
+-- The same for many. In one order, so that two daemons do not wait for each other.
+SELECT pg_advisory_xact_lock(locked.key)
+FROM (SELECT DISTINCT hashtextextended(head, 0) AS key
+      FROM unnest(%(heads)s::text[]) AS head ORDER BY key) AS locked;
+
+-- related_exports --
+-- Of many exports those that have to do with something stored; see candidates,
+-- is_ingested and segments_mentioning.
+WITH asked AS (
+    SELECT * FROM unnest(%(export_ids)s::bigint[], %(formats)s::text[], %(heads)s::text[],
+                         %(conversation_ids)s::text[], %(names)s::text[])
+        WITH ORDINALITY AS a (export_id, format, head_hash, conversation_id, name, n)
+)
+SELECT a.n FROM asked a JOIN segments s USING (head_hash) WHERE s.format = a.format
+UNION
+SELECT a.n FROM asked a JOIN segments s USING (conversation_id) WHERE s.format = a.format
+UNION
+SELECT a.n FROM asked a JOIN exports e USING (export_id) WHERE e.state = 'ingested'
+UNION
+SELECT a.n FROM exports e, jsonb_array_elements_text(e.metadata -> 'lineage') AS mentioned
+JOIN asked a ON a.name = mentioned
+WHERE e.metadata -> 'lineage' ?| %(names)s;
+
+-- begin_conversations --
+INSERT INTO conversations (conversation_id)
+SELECT own FROM unnest(%(conversation_ids)s::text[]) AS own ORDER BY own
+ON CONFLICT (conversation_id) DO NOTHING
+RETURNING conversation_id;
 
 -- candidates --
 SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
