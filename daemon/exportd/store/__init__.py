@@ -271,7 +271,7 @@ class Store:
         """Those of some conversations that there are."""
 
         def work(tx: Transaction) -> list[StoredConversation]:
-            tx.execute("snapshot")
+            tx.execute("lookup_snapshot")
             return read_conversations(tx.rows, conversation_ids, self._fetch)
 
         return self.run(work)

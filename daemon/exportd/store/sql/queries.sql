@@ -803,6 +803,12 @@ SELECT last_updated FROM conversations WHERE conversation_id = %(conversation_id
 -- total_messages --
 SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;
 
+-- lookup_snapshot --
+-- The same for what is looked up by ids. Tables that grow just now have no statistics yet, and
+-- without them the planner would read whole tables for a hundred conversations.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL enable_seqscan = off;
+
 -- snapshot --
 -- What follows in this transaction sees one state of the database.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
