@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ _MAX_REPORTS = 10_000
 
 # So many conversations are read at once; long ones page by page.
 _AT_ONCE = 100
+_WRITERS = 8
 
 
 class Teller:
@@ -105,29 +107,34 @@ class Teller:
         changed = sorted(self._changed)
         for start in range(0, len(changed), _AT_ONCE):
             ids = changed[start : start + _AT_ONCE]
-            read = self._read(ids)
+            held = self._held(ids)
+            with ThreadPoolExecutor(_WRITERS) as pool:  # a disk makes many durable at once
+                list(pool.map(self._try_session, held, held.values()))
             for conversation_id in ids:
-                self._try_session(conversation_id, read)
+                if conversation_id not in held:
+                    self._try_session(conversation_id)
         if not self._changed:
             self._store.mark_told(escape(str(self._folders.memory)))
             reach("tell.marked")
 
-    def _read(self, ids: list[str]) -> Callable[[str], StoredConversation | None]:
-        """How each of these is had: all are read at once, unless one of them forbids it."""
+    def _held(self, ids: list[str]) -> dict[str, StoredConversation]:
+        """Those of a batch that are short, read at once, unless one of them forbids it."""
+        if len(ids) == 1:
+            return {}
         try:
-            found = {one.conversation_id: one for one in self._store.conversations(ids)}
+            found = self._store.conversations(ids)
         except TransientError:
             raise
         except Exception as error:
             log.warning("sessions.one_by_one", error_class=type(error).__name__)
-            return self._store.conversation
-        return found.get
+            return {}
+        return {one.conversation_id: one for one in found if isinstance(one.messages, list)}
 
     def _try_session(
-        self, conversation_id: str, read: Callable[[str], StoredConversation | None]
+        self, conversation_id: str, held: StoredConversation | None = None
     ) -> None:
         try:
-            self._write_session(conversation_id, read(conversation_id))
+            self._write_session(conversation_id, held)
         except OSError as error:
             log.warning(
                 "session.failed", conversation_id=conversation_id, reason=error.strerror
@@ -139,12 +146,13 @@ class Teller:
         else:
             self._changed.discard(conversation_id)
 
-    def _write_session(self, conversation_id: str, found: StoredConversation | None) -> None:
+    def _write_session(self, conversation_id: str, held: StoredConversation | None) -> None:
         path = self._folders.sessions / f"{conversation_id}.md"
-        if found is None:
+        conversation = held or self._store.conversation(conversation_id)
+        if conversation is None:
             path.unlink(missing_ok=True)
         else:
-            write_file(path, markdown(found))
+            write_file(path, markdown(conversation))
             reach("tell.renamed")
 
     def _report(self, total: int | None) -> str:
