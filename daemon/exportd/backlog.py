@@ -23,9 +23,9 @@ from .ingest import (
     segment_fact,
 )
 from .models import Report
-from .placement import Placement, SegmentFact, place
+from .placement import place
 from .residence import begin
-from .store import Decision, Transaction, write_beginnings
+from .store import Asked, Decision, Transaction, write_beginnings
 
 
 def ingest_all(tx: Transaction, reads: Sequence[Reading]) -> list[Report | None]:
@@ -48,26 +48,35 @@ def _beginnings(
     tx: Transaction, reads: Sequence[Reading], begun: Sequence[Beginning]
 ) -> Iterator[tuple[int, Decision]]:
     """Those that begin a conversation of their own, by their places among ``reads``."""
-    apart = list(_apart(reads, begun))
+    apart = set(_apart(reads, begun))
     if not apart:
         return
-    related = tx.related(
-        [reads[n].attempt.export_id for n in apart],
-        [reads[n].transcript.format for n in apart],
-        [begun[n].head for n in apart],
-        [begun[n].named for n in apart],
-        ["".join(begun[n].fact.name.split()) for n in apart],
+    apart -= tx.related(
+        {
+            n: Asked(
+                reads[n].attempt.export_id,
+                reads[n].transcript.format,
+                begun[n].head,
+                begun[n].named,
+                "".join(begun[n].fact.name.split()),
+            )
+            for n in apart
+        }
     )
     redirects = tx.redirects()
-    planned: dict[str, tuple[int, Placement, SegmentFact, identity.Resolution]] = {}
-    for n in (n for at, n in enumerate(apart) if at not in related):
+    planned: dict[str, tuple[int, identity.Resolution]] = {}
+    seen: set[str] = set()
+    for n, one in enumerate(begun):
+        found = identity.resolve([one.fact], first_hash=one.head or "")
+        resolution = identity.redirected(found, redirects)
+        own = resolution.conversation_id
+        if n in apart and own not in seen:
+            planned[own] = n, resolution
+        seen.add(own)
+    for conversation_id in tx.begin_conversations(list(planned)):
+        n, resolution = planned[conversation_id]
         placement = place((), reads[n].places)
         segment = segment_fact(placement, begun[n].fact)
-        found = identity.resolve(segment.exports, first_hash=segment.head_hash or "")
-        resolution = identity.redirected(found, redirects)
-        planned.setdefault(resolution.conversation_id, (n, placement, segment, resolution))
-    for conversation_id in tx.begin_conversations(list(planned)):
-        n, placement, segment, resolution = planned[conversation_id]
         around = Surroundings(begin(segment, resolution, placement), conversation_is_new=True)
         yield n, decided(reads[n], begun[n].fact, placement, around)
 

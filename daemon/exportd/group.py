@@ -128,11 +128,13 @@ class Group:
         if not members:
             return
         attempts = self._store.begin_all([one.drop for one in members])
+        for one, attempt in zip(members, attempts, strict=True):
+            one.attempt = attempt
         reach("group.counted")
         try:
-            for one, attempt in zip(members, attempts, strict=True):
-                one.attempt = attempt
-                one.read = self._storing.reading(one.drop, one.content.raw, attempt)
+            for one in members:
+                if one.attempt:
+                    one.read = self._storing.reading(one.drop, one.content.raw, one.attempt)
             read = [(one, one.read) for one in members if one.read]
             reach("group.parsed")
             reports = self._store.run(lambda tx: ingest_all(tx, [own for _, own in read]))

@@ -34,6 +34,7 @@ from .reading import read_conversations
 from .recording import finish_container, finish_empty
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
+    Asked,
     Attempt,
     DayFacts,
     Decision,
@@ -51,6 +52,7 @@ from .transaction import Transaction, fingerprint
 from .writing import describe, relocate, write, write_beginnings
 
 __all__ = [
+    "Asked",
     "Attempt",
     "DayFacts",
     "Decision",

@@ -114,6 +114,17 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What shows whether an export has to do with anything stored; ``name`` without spaces."""
+
+    export_id: int
+    format: str
+    head_hash: str | None
+    conversation_id: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """Candidates for an export, with the ids of their stored messages, in order."""
 

@@ -16,7 +16,7 @@ from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
 from .copy import copy_text
 from .queries import query
-from .rows import Attempt, Drop, Gathered, NewAlert, Touched
+from .rows import Asked, Attempt, Drop, Gathered, NewAlert, Touched
 
 _VALUES = re.compile(r"^VALUES (\(.*?\))$", re.DOTALL | re.MULTILINE)
 
@@ -216,31 +216,26 @@ class Transaction:
         """Make sure that it exists; True when it is new."""
         return self.execute("ensure_conversation", conversation_id=conversation_id) == 1
 
-    def related(
-        self,
-        export_ids: Sequence[int],
-        formats: Sequence[str],
-        heads: Sequence[str | None],
-        conversation_ids: Sequence[str | None],
-        names: Sequence[str],
-    ) -> set[int]:
-        """Which of these exports have to do with what is stored, by their places in the lists.
+    def related(self, asked: Mapping[int, Asked]) -> set[int]:
+        """Which of these exports have to do with what is stored.
 
         Stored itself, a segment that begins like it or bears its name, or an export that
         mentions its name. Nobody else stores such a segment before the transaction ends.
         """
-        locks = {head or "" for head in heads}
-        locks |= {f"{f}/{c}" for f, c in zip(formats, conversation_ids, strict=True) if c}
+        of = list(asked.values())
+        locks = {one.head_hash or "" for one in of}
+        locks |= {f"{one.format}/{one.conversation_id}" for one in of if one.conversation_id}
         self.execute("lock_heads", heads=sorted(locks))
         found = self.rows(
             "related_exports",
-            export_ids=list(export_ids),
-            formats=list(formats),
-            heads=list(heads),
-            conversation_ids=list(conversation_ids),
-            names=list(names),
+            numbers=list(asked),
+            export_ids=[one.export_id for one in of],
+            formats=[one.format for one in of],
+            heads=[one.head_hash for one in of],
+            conversation_ids=[one.conversation_id for one in of],
+            names=[one.name for one in of],
         )
-        return {int(n) - 1 for (n,) in found}
+        return {int(n) for (n,) in found}
 
     def begin_conversations(self, conversation_ids: Sequence[str]) -> list[str]:
         """Those that were not there before; they are locked then."""

@@ -127,9 +127,9 @@ FROM (SELECT DISTINCT hashtextextended(head, 0) AS key
 -- Of many exports those that have to do with something stored; see candidates,
 -- is_ingested and segments_mentioning.
 WITH asked AS (
-    SELECT * FROM unnest(%(export_ids)s::bigint[], %(formats)s::text[], %(heads)s::text[],
-                         %(conversation_ids)s::text[], %(names)s::text[])
-        WITH ORDINALITY AS a (export_id, format, head_hash, conversation_id, name, n)
+    SELECT * FROM unnest(%(numbers)s::int[], %(export_ids)s::bigint[], %(formats)s::text[],
+                         %(heads)s::text[], %(conversation_ids)s::text[], %(names)s::text[])
+        AS a (n, export_id, format, head_hash, conversation_id, name)
 )
 SELECT a.n FROM asked a JOIN segments s USING (head_hash) WHERE s.format = a.format
 UNION
