@@ -62,7 +62,7 @@ def check_content(raw: bytes, limits: Limits) -> None:
 
 def check_transcript(transcript: Transcript, limits: Limits) -> None:
     """Raise ``PermanentError`` for too many messages, or values nested too deeply."""
-    found = len(transcript.messages)
+    found = transcript.message_count
     if found > limits.max_messages:
         raise PermanentError(
             f"the file has {found:,} messages; expected at most {limits.max_messages:,} "

@@ -9,7 +9,8 @@ from . import containers, formats
 from .crash import reach
 from .errors import PermanentError, TransientError
 from .fingerprint import places
-from .ingest import Reading, ingest
+from .growth import Point, Prefix, Source
+from .ingest import Doubtful, Reading, ingest
 from .limits import Limits, check_content, check_size, check_transcript, within
 from .members import Members
 from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
@@ -33,8 +34,12 @@ class Storing:
         self._limits = limits
         self.members = Members(store, limits.bounds, self.store, refund)
 
-    def store(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
+    def store(
+        self, drop: Drop, raw: Raw, attempt: Attempt, prefix: Prefix | None = None
+    ) -> Report:
         """What became of it: ``ingested``, ``unchanged`` or ``duplicate_file``.
+
+        ``prefix`` is the longest beginning of it that was stored before, of a file of its own.
 
         ``PermanentError``: it is a dead letter; ``TransientError``: it has to wait.
         """
@@ -54,27 +59,51 @@ class Storing:
         if container:
             return self.members.ingest(drop, raw, attempt, container)
         check_size(raw, self._limits)
+        point = self._store.point(prefix.sha256) if prefix else None
+        read = self._read(drop, raw, attempt, started, prefix, point)
+        reach("parse.done")
+        if not read.transcript.messages:
+            return self._empty(drop, attempt, read.transcript)
+        reach("store.begin")
+        try:
+            report = self._store.run(lambda tx: ingest(tx, read))
+        except Doubtful:
+            whole = self._read(drop, raw, attempt, started, prefix)
+            report = self._store.run(lambda tx: ingest(tx, whole))
+        reach("store.committed")
+        return report or self._known(drop, self._store.begin(drop))
+
+    def _read(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        started: float,
+        prefix: Prefix | None,
+        point: Point | None = None,
+    ) -> Reading:
+        """The parsed content: all of it, or what stands behind ``point`` alone."""
         with within(self._limits.parse_timeout_s):
             held = raw[:]
             check_content(held, self._limits)
-            transcript = formats.parse(held, drop.name)
-            del held
+            transcript = None
+            if point:
+                transcript = formats.parse_on(held, drop.name, point.known, point.offset)
+            if transcript is None:
+                point, transcript = None, formats.parse(held, drop.name)
             check_transcript(transcript, self._limits)
-        reach("parse.done")
-        if not transcript.messages:
-            return self._empty(drop, attempt, transcript)
-        read = Reading(
+        return Reading(
             drop,
             attempt,
             transcript,
             places(transcript.messages),
             started,
             self._limits.thresholds,
+            Source(held, prefix, point.offset if point else 0)
+            if isinstance(raw, bytes)
+            else None,
+            point,
         )
-        reach("store.begin")
-        report = self._store.run(lambda tx: ingest(tx, read))
-        reach("store.committed")
-        return report or self._known(drop, self._store.begin(drop))
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..models import Kind, Message, Region, Role, Span, Transcript
+from ..models import Kind, Mark, Message, Region, Role, Span, Transcript
 from .base import Confidence
 from .text import decode, encode
 
@@ -115,7 +115,18 @@ def parse(raw: bytes, name: str) -> Transcript:
     header is in some message's text. But not the first bytes of a character that was cut
     off: with them the last message would not be the beginning of what it is later.
     """
-    reader = _Reader()
+    return _read(_Reader(), raw)
+
+
+def parse_on(raw: bytes, known: Transcript) -> Transcript:
+    """Read what begins at a mark of an export that has grown; spans count from there.
+
+    ``known`` is what was read before the mark, without messages.
+    """
+    return _read(_Reader(known), raw)
+
+
+def _read(reader: _Reader, raw: bytes) -> Transcript:
     cut = _CUT_CHARACTER.search(raw[-3:])
     size_bytes = len(raw) - (len(cut[0]) if cut else 0)
     for block in _blocks(raw[:size_bytes]):
@@ -193,13 +204,14 @@ def _opens(text: str, inside: str | None) -> str | None:
 class _Reader:
     """Turns blocks into messages and regions, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Transcript | None = None) -> None:
         self._messages: list[Message] = []
         self._regions: list[Region] = []
-        self._lineage: list[str] = []
-        self._flags: set[str] = set()
-        self._header: dict[str, str] = {}
-        self._compacted = False
+        self._marks: list[Mark] = []
+        self._lineage = list(known.lineage) if known else []
+        self._flags = set(known.flags) if known else set()
+        self._header = dict(known.header) if known else {}
+        self._compacted = known is not None and known.starts_compacted
         self._tool: str | None = None
 
     def take(self, block: _Block) -> None:
@@ -243,6 +255,7 @@ class _Reader:
 
     def _prompt(self, texts: list[str], span: Span) -> Message:
         self._tool = None
+        self._mark(span)
         text = _dedent([texts[0][2:], *texts[1:]], 2)
         if _opens(text.lstrip(), None) is not None:
             self._flags.add("pasted_transcript")
@@ -256,12 +269,18 @@ class _Reader:
             call = None
         if call is None and text not in _BARE_TOOLS:
             self._tool = None
+            self._mark(span)
             return Message(Role.ASSISTANT, Kind.TEXT, text, span)
         self._tool = call["tool"] if call else text
         extra = {"tool": self._tool}
         if call:
             extra["input"] = call["input"].removesuffix(")")
         return Message(Role.ASSISTANT, Kind.TOOL_CALL, text, span, extra=extra)
+
+    def _mark(self, span: Span) -> None:
+        """What follows is read alike, whatever tool was called before."""
+        flags = tuple(sorted(self._flags)) if self._flags else ()
+        self._marks.append(Mark(span.start, len(self._messages), len(self._lineage), flags))
 
     def _result(self, texts: list[str], span: Span) -> Message:
         opening = texts[0].replace("\xa0", " ")
@@ -300,6 +319,7 @@ class _Reader:
             lineage=tuple(self._lineage),
             flags=tuple(sorted(self._flags)),
             header=self._header,
+            marks=tuple(self._marks),
         )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ..growth import Point
 from ..identity import Resolution
 from ..models import Anomaly, Fate, Severity, Transcript
 from ..placement import Candidate, Move, Placement, SegmentFact, Slot
@@ -160,3 +161,4 @@ class Decision:
     anomalies: tuple[Anomaly, ...]
     savings_pct: float
     elapsed_s: float
+    point: Point | None = None

@@ -11,6 +11,7 @@ from psycopg2.extras import Json
 from ..formats.text import printable
 from ..models import NOT_A_CONVERSATION, Anomaly, Fate, Message, Outcome, Severity, Transcript
 from ..placement import Slot
+from .growing import keep_point
 from .oddities import About, add_anomaly
 from .rows import Decision, Drop, NewAlert, Residence
 from .transaction import Transaction
@@ -25,6 +26,7 @@ def write(tx: Transaction, decision: Decision) -> int:
     _replace_contents(tx, decision)
     _link(tx, decision, segment_id)
     settle(tx, decision.residence, segment_id)
+    keep_point(tx, decision, segment_id)
     _record(tx, decision, segment_id)
     return segment_id
 
@@ -201,26 +203,29 @@ def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
     plan, before = decision.placement.plan, decision.placement.before
     known = [step.known for step in plan.steps if step.known is not None]
     new = (position for position, number in enumerate(plan.order) if number < 0)
+    skipped = decision.transcript.before.messages
     tx.execute(
         "link_export",
         export_id=decision.export_id,
         segment_id=segment_id,
-        first_index=before + (min(known) if known else next(new)),
-        message_count=len(decision.transcript.messages),
+        first_index=0 if skipped else before + (min(known) if known else next(new)),
+        message_count=decision.transcript.message_count,
     )
 
 
 def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
     transcript, plan = decision.transcript, decision.placement.plan
     target = decision.residence.resolution
+    counts = {outcome.value: plan.count(outcome) for outcome in Outcome}
+    counts[Outcome.DUPLICATE.value] += transcript.before.messages
     tx.execute(
         "log_deduplication",
         conversation_id=target.conversation_id,
-        processed=len(plan.steps),
-        duplicates=len(plan.steps) - plan.count(Outcome.NEW),
+        processed=transcript.message_count,
+        duplicates=transcript.message_count - plan.count(Outcome.NEW),
         savings_pct=decision.savings_pct,
         processing_time_ms=round(decision.elapsed_s * 1000),
-        metadata=Json({outcome.value: plan.count(outcome) for outcome in Outcome}),
+        metadata=Json(counts),
         export_id=decision.export_id,
         segment_id=segment_id,
     )
@@ -307,7 +312,7 @@ def _finish_export(
         export_id=export_id,
         format=transcript.format,
         parser_version=transcript.parser_version,
-        message_count=len(transcript.messages),
+        message_count=transcript.message_count,
         metadata=Json(
             {
                 "header": dict(transcript.header),

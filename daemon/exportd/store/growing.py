@@ -1,0 +1,60 @@
+"""From where stored exports can be gone on: written with them, read when they have grown."""
+
+from __future__ import annotations
+
+from ..growth import Point, first_change
+from ..models import Before, Transcript
+from .rows import Decision
+from .transaction import Transaction
+
+
+def read_point(tx: Transaction, sha256: str) -> Point | None:
+    """The point behind the bytes of this SHA-256; None without one."""
+    for segment_id, head_hash, facts, *place in tx.rows("resume_point", sha256=sha256):
+        head, size_bytes, offset, messages, format_name, parser_version = place
+        counts = (facts[name] for name in ("anchors", "chars", "escaped"))
+        known = Transcript(
+            format_name,
+            parser_version,
+            (),
+            (),
+            starts_compacted=facts["starts_compacted"],
+            lineage=tuple(facts["lineage"]),
+            flags=tuple(facts["flags"]),
+            header=facts["header"],
+            before=Before(messages, *counts),
+        )
+        return Point(head, size_bytes, sha256, offset, head_hash, known, segment_id)
+    return None
+
+
+def keep_point(tx: Transaction, decision: Decision, segment_id: int) -> None:
+    """Write where the export can be gone on from; points that a change comes before go."""
+    placement, point = decision.placement, decision.point
+    if placement.segment:
+        first = first_change(placement.plan, placement.before)
+        if first < placement.segment.message_count:
+            tx.execute("forget_resume_points", segment_id=segment_id, first=first)
+    if point:
+        known = point.known
+        tx.execute(
+            "set_resume_point",
+            export_id=decision.export_id,
+            segment_id=segment_id,
+            head=point.head,
+            size_bytes=point.size_bytes,
+            sha256=point.sha256,
+            offset_bytes=point.offset,
+            messages=known.before.messages,
+            facts=tx.json(
+                {
+                    "anchors": known.before.anchors,
+                    "chars": known.before.chars,
+                    "escaped": known.before.escaped,
+                    "starts_compacted": known.starts_compacted,
+                    "lineage": list(known.lineage),
+                    "flags": list(known.flags),
+                    "header": dict(known.header),
+                }
+            ),
+        )
