@@ -11,7 +11,7 @@ from .crash import reach
 from .formats.text import printable
 from .growth import Point, Source, text_sizes
 from .models import Fate, Outcome, Place, Plan, Report, Transcript
-from .placement import NEW_SEGMENT, Placement, SegmentFact, go_on, head_hash, place
+from .placement import NEW_SEGMENT, Placement, SegmentFact, go_behind, go_on, head_hash, place
 from .residence import follow, reside, resolve
 from .store import Attempt, Decision, Drop, Gathered, Residence, Touched, Transaction, write
 
@@ -71,6 +71,9 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
 
 def _gather(tx: Transaction, read: Reading, fact: identity.ExportFact) -> Gathered:
     transcript, head = read.transcript, head_hash(read.places)
+    follows = transcript.follows if _follows_part(read) else None
+    if follows and (gathered := tx.behind_part(follows)):
+        return gathered
     is_named = transcript.session_id is not None or _is_counted(transcript)
     named = _named(fact, head) if is_named else None
     return tx.candidates(head, transcript.format, named, transcript.session_id, _touched(read))
@@ -84,8 +87,15 @@ def _behind(tx: Transaction, point: Point, transcript: Transcript) -> Gathered:
     return gathered
 
 
+def _follows_part(read: Reading) -> bool:
+    """A part whose messages have no ids stands where the part before ends."""
+    return read.drop.is_part and read.transcript.session_id is None
+
+
 def _placement(read: Reading, gathered: Gathered) -> Placement:
     transcript = read.transcript
+    if gathered.is_behind:
+        return go_behind(gathered.candidates[0], read.places)
     if read.point is None:
         return place(
             gathered.candidates,
@@ -153,6 +163,7 @@ def _decide(
         anomalies=tuple(anomalies.find(finding)),
         savings_pct=_savings_pct(transcript, sizes, placement.plan),
         elapsed_s=elapsed_s,
+        is_part=read.drop.is_part,
         point=_next_point(read, placement, gathered, sizes),
     )
 

@@ -142,6 +142,13 @@ def go_on(candidate: Candidate, incoming: Sequence[Place], anchors: int) -> Plac
     return Placement(candidate.segment, evidence.reason, plan, head, before=candidate.before)
 
 
+def go_behind(candidate: Candidate, incoming: Sequence[Place]) -> Placement:
+    """A part of a long export, behind the part before."""
+    plan, head = align(candidate.places, incoming), candidate.segment.head_hash
+    reason = "behind the part before"
+    return Placement(candidate.segment, reason, plan, head, before=candidate.before)
+
+
 def _evidence(
     candidate: Candidate,
     incoming: Sequence[Place],

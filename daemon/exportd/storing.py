@@ -99,9 +99,7 @@ class Storing:
             places(transcript.messages),
             started,
             self._limits.thresholds,
-            Source(held, prefix, point.offset if point else 0)
-            if isinstance(raw, bytes)
-            else None,
+            None if drop.is_part or not isinstance(raw, bytes) else _source(raw, prefix, point),
             point,
         )
 
@@ -134,3 +132,7 @@ class Storing:
         if NOT_A_CONVERSATION in transcript.flags:
             reason = f"not a conversation: {transcript.regions[0].reason}"
         return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
+
+
+def _source(raw: bytes, prefix: Prefix | None, point: Point | None) -> Source:
+    return Source(raw, prefix, point.offset if point else 0)

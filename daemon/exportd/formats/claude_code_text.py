@@ -8,11 +8,13 @@ pasted into a prompt is read as the blocks it looks like, and flagged.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import MalformedExport
 from ..models import Kind, Mark, Message, Region, Role, Span, Transcript
 from .base import Confidence
 from .text import decode, encode
@@ -74,6 +76,9 @@ _CUT_CHARACTER = re.compile(
 # Wrapped anywhere, and a wrapped line loses its space.
 _EXPORTED = re.compile(r"Conversation\s+exported\s+to:(.*)", re.DOTALL)
 
+# Ours: what a part of a long export begins with, to say what was said before.
+PART = b"exportd-part "
+
 _BOM = b"\xef\xbb\xbf"
 
 # Lines of the header: the logo box and the announcements below it take at most this.
@@ -86,6 +91,8 @@ def detect(head: bytes, name: str) -> Confidence:
     Without a header the first line must open a block, and ``>`` with ``●`` alone is
     trusted only there: build logs know both signs.
     """
+    if head.startswith(PART):
+        return Confidence(certain=True, reason="a part of a long export")
     lines = [decode(line) for line in head.removeprefix(_BOM).split(b"\n")]
     if any(_HEADER.match(line) for line in lines[:_HEADER_LINES]):
         return Confidence(certain=True, reason="has a Claude Code header")
@@ -115,7 +122,23 @@ def parse(raw: bytes, name: str) -> Transcript:
     header is in some message's text. But not the first bytes of a character that was cut
     off: with them the last message would not be the beginning of what it is later.
     """
+    if raw.startswith(PART):
+        return _read_part(raw)
     return _read(_Reader(), raw)
+
+
+def _read_part(raw: bytes) -> Transcript:
+    line, _, _ = raw.partition(b"\n")
+    try:
+        told = json.loads(line.removeprefix(PART))
+        before, header, compacted = (told[k] for k in ("before", "header", "starts_compacted"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise MalformedExport("the first line of a part is damaged") from error
+    known = Transcript(NAME, PARSER_VERSION, (), (), starts_compacted=compacted, header=header)
+    start = len(line) + 1
+    found = _read(_Reader(known), raw, start)
+    told_before = Region(Span(0, start), "header", "what was said before this part")
+    return replace(found, follows=before, regions=(told_before, *found.regions))
 
 
 def parse_on(raw: bytes, known: Transcript) -> Transcript:
@@ -126,10 +149,10 @@ def parse_on(raw: bytes, known: Transcript) -> Transcript:
     return _read(_Reader(known), raw)
 
 
-def _read(reader: _Reader, raw: bytes) -> Transcript:
+def _read(reader: _Reader, raw: bytes, start: int = 0) -> Transcript:
     cut = _CUT_CHARACTER.search(raw[-3:])
     size_bytes = len(raw) - (len(cut[0]) if cut else 0)
-    for block in _blocks(raw[:size_bytes]):
+    for block in _blocks(raw[:size_bytes], start):
         reader.take(block)
     reader.end(raw, size_bytes)
     return reader.transcript()
@@ -154,9 +177,9 @@ class _Block:
     lines: list[_Line]
 
 
-def _blocks(raw: bytes) -> Iterator[_Block]:
+def _blocks(raw: bytes, start: int) -> Iterator[_Block]:
     block = _Block(None, [])
-    for line in _lines(raw):
+    for line in _lines(raw, start):
         opened = _opens(line.text, block.opened)
         if opened is not None:
             if block.lines:
@@ -167,8 +190,8 @@ def _blocks(raw: bytes) -> Iterator[_Block]:
         yield block
 
 
-def _lines(raw: bytes) -> Iterator[_Line]:
-    start = 0
+def _lines(raw: bytes, start: int) -> Iterator[_Line]:
+    raw = raw[start:]
     for piece in raw.splitlines(keepends=True) if b"\r" not in raw else _split(raw):
         text = decode(piece if start else piece.removeprefix(_BOM)).rstrip("\r\n")
         end = start + len(piece)

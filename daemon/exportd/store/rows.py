@@ -116,10 +116,14 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Candidates for an export, with the ids of their stored messages, in order."""
+    """Candidates for an export, with the ids of their stored messages, in order.
+
+    ``is_behind``: the one there is, from behind the part that the export follows.
+    """
 
     candidates: tuple[Candidate, ...]
     message_ids: Mapping[int, tuple[int, ...]]
+    is_behind: bool = False
 
     def indices(self, segment: SegmentFact | None) -> frozenset[int]:
         """The native indices stored of a candidate; none where it has none."""
@@ -161,4 +165,5 @@ class Decision:
     anomalies: tuple[Anomaly, ...]
     savings_pct: float
     elapsed_s: float
+    is_part: bool
     point: Point | None = None

@@ -167,6 +167,17 @@ class Transaction:
             (Candidate(segments[0], places, before),), {segments[0].segment_id: ids}
         )
 
+    def behind_part(self, sha256: str) -> Gathered | None:
+        """The segment of a part of a long export, with the messages behind that part's."""
+        for segment_id, _ in self.rows("part_end", sha256=sha256):
+            self.lock({segment.conversation_id for segment in self.segments([segment_id])})
+            segment = self.segments([segment_id])[0]
+            before = int(self.rows("part_end", sha256=sha256)[0][1])
+            ids, places = self._places(segment, before, None)
+            candidate = Candidate(segment, places, before)
+            return Gathered((candidate,), {segment_id: ids}, is_behind=True)
+        return None
+
     def _locked_segments(
         self,
         format_name: str,

@@ -9,7 +9,16 @@ from uuid import uuid5
 from psycopg2.extras import Json
 
 from ..formats.text import printable
-from ..models import NOT_A_CONVERSATION, Anomaly, Fate, Message, Outcome, Severity, Transcript
+from ..models import (
+    NOT_A_CONVERSATION,
+    Anomaly,
+    Fate,
+    Message,
+    Outcome,
+    Plan,
+    Severity,
+    Transcript,
+)
 from ..placement import Slot
 from .growing import keep_point
 from .oddities import About, add_anomaly
@@ -24,7 +33,7 @@ def write(tx: Transaction, decision: Decision) -> int:
     segment_id = _place_own(tx, decision, own)
     _insert_messages(tx, decision, own, segment_id)
     _replace_contents(tx, decision)
-    _link(tx, decision, segment_id)
+    _link(tx, decision, own, segment_id)
     settle(tx, decision.residence, segment_id)
     keep_point(tx, decision, segment_id)
     _record(tx, decision, segment_id)
@@ -199,7 +208,7 @@ def _keep(tx: Transaction, kept: list[tuple[int, str, str, int | None]]) -> None
     )
 
 
-def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
+def _link(tx: Transaction, decision: Decision, own: Slot, segment_id: int) -> None:
     plan, before = decision.placement.plan, decision.placement.before
     known = [step.known for step in plan.steps if step.known is not None]
     new = (position for position, number in enumerate(plan.order) if number < 0)
@@ -210,7 +219,15 @@ def _link(tx: Transaction, decision: Decision, segment_id: int) -> None:
         segment_id=segment_id,
         first_index=0 if skipped else before + (min(known) if known else next(new)),
         message_count=decision.transcript.message_count,
+        conversation_id=own.conversation_id,
+        last=own.first_index + before + _last(plan) if decision.is_part else None,
     )
+
+
+def _last(plan: Plan) -> int:
+    """Where the last message of an export stands, as the plan counts."""
+    last = plan.steps[-1]
+    return plan.order.index(-1 - last.incoming if last.known is None else last.known)
 
 
 def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:

@@ -440,10 +440,22 @@ WHERE m.message_id = r.message_id AND m.content_hash = r.content_hash
   AND r.message_id = ANY(%(message_ids)s);
 
 -- link_export --
-INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
-VALUES (%(export_id)s, %(segment_id)s, %(first_index)s, %(message_count)s)
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count, last_message_id)
+VALUES (%(export_id)s, %(segment_id)s, %(first_index)s, %(message_count)s,
+        (SELECT message_id FROM messages
+         WHERE conversation_id = %(conversation_id)s AND message_index = %(last)s))
 ON CONFLICT (export_id, segment_id) DO UPDATE
-SET first_index = excluded.first_index, message_count = excluded.message_count;
+SET first_index = excluded.first_index, message_count = excluded.message_count,
+    last_message_id = excluded.last_message_id;
+
+-- part_end --
+-- The segment that shows a part of a long export, and how many messages it has up to its end.
+SELECT s.segment_id, m.message_index - s.first_index + 1
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+JOIN messages m ON m.conversation_id = s.conversation_id AND m.message_id = es.last_message_id
+WHERE e.sha256 = %(sha256)s AND e.state = 'ingested';
 
 -- count_conversation --
 UPDATE conversations c
@@ -1026,8 +1038,8 @@ LEFT JOIN exportd_reindex.exports n USING (export_id)
 LEFT JOIN exports e ON e.sha256 = n.sha256;
 
 -- take_export_segments --
-INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
-SELECT e.export_id, s.segment_id, s.first_index, s.message_count
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count, last_message_id)
+SELECT e.export_id, s.segment_id, s.first_index, s.message_count, s.last_message_id
 FROM exportd_reindex.export_segments s
 JOIN exportd_reindex.exports n USING (export_id)
 JOIN exports e ON e.sha256 = n.sha256;

@@ -24,3 +24,8 @@ COMMENT ON COLUMN resume_points.sha256 IS 'SHA-256 of these, hex';
 COMMENT ON COLUMN resume_points.offset_bytes IS 'Where the anchor begins that reading goes on with';
 COMMENT ON COLUMN resume_points.messages IS 'Messages before that anchor, in the file and in the segment';
 COMMENT ON COLUMN resume_points.facts IS 'What was read before: header, flags, lineage, counts; no text';
+
+ALTER TABLE export_segments ADD COLUMN last_message_id BIGINT;
+
+COMMENT ON COLUMN export_segments.last_message_id IS
+    'Of a part of a long export, its last message: the next part stands behind it';
