@@ -15,7 +15,7 @@ from exportd.commands import COMMANDS
 PACKAGE = Path(exportd.__file__).parent
 CORE = {
     "alerts", "alignment", "anomalies", "arrivals", "checks", "claude_settings", "containers",
-    "cures", "dumped", "errors", "exit_codes", "fingerprint", "formats", "identity",
+    "cures", "dumped", "errors", "exit_codes", "fingerprint", "formats", "growth", "identity",
     "json_edit", "likeness", "listed", "models", "origin", "overview", "placement",
     "purge_plan", "render", "reports", "risk", "search", "standing", "statistics",
     "suggestions", "taken", "tasks",
@@ -38,6 +38,7 @@ SHARED = {
     "models",
     "folders",
     "formats",
+    "growth",
     "identity",
     "placement",
     "log",

@@ -131,8 +131,9 @@ def _segment(of: Finding) -> Iterator[Anomaly]:
     """What is odd about another export of a known segment."""
     if of.segment is None or of.is_part:
         return
-    shown, before = len(of.transcript.messages), of.segment.message_count
-    known = sum(step.known is not None for step in of.plan.steps)
+    shown, before = of.transcript.message_count, of.segment.message_count
+    known = of.transcript.before.messages
+    known += sum(step.known is not None for step in of.plan.steps)
     least = of.thresholds.low_deduplication
     if known < least * min(shown, before):
         yield Anomaly(
@@ -168,7 +169,8 @@ def _reaches_the_end(of: Finding, segment: SegmentFact) -> bool:
     shown = {m.source_index for m in of.transcript.messages if m.source_index is not None}
     if shown and max(shown) >= max(of.known_indices, default=0):
         return True
-    return any(step.known == segment.message_count - 1 for step in of.plan.steps)
+    last = segment.message_count - 1 - of.placement.before
+    return any(step.known == last for step in of.plan.steps)
 
 
 def _time_gaps(of: Finding) -> Iterator[Anomaly]:
@@ -231,6 +233,7 @@ def _parents(of: Finding) -> Iterator[Anomaly]:
 
 def _reading(of: Finding) -> Iterator[Anomaly]:
     escaped = sum(count_escaped(message.text) for message in of.transcript.messages)
+    escaped += of.transcript.before.escaped
     if escaped:
         yield Anomaly(
             "escaped_characters",

@@ -58,10 +58,27 @@ def same_segment(
     if not heads and not same_session:
         return None
     if _heads(heads, others, shorter, longer) and len(heads) >= MIN_ANCHORS:
-        return Evidence(f"all {len(heads)} anchors of the shorter head the longer", len(heads))
+        return _all_head(len(heads))
     if _equal_run(shorter, longer) and (same_header or same_session or _is_telling(shorter)):
         return Evidence(f"all {len(shorter)} messages of the shorter head the longer", 1)
     return _rerendered(heads, others)
+
+
+def goes_on(known: Sequence[Place], incoming: Sequence[Place], before: int) -> Evidence | None:
+    """What ``same_segment`` finds for runs of which an equal head was left out.
+
+    ``before`` anchors are in that head. None also where only the whole runs would tell.
+    """
+    shorter, longer = sorted((known, incoming), key=_length)
+    heads = anchors(shorter)
+    count = before + len(heads)
+    if count < MIN_ANCHORS or not _heads(heads, anchors(longer), shorter, longer):
+        return None
+    return _all_head(count)
+
+
+def _all_head(count: int) -> Evidence:
+    return Evidence(f"all {count} anchors of the shorter head the longer", count)
 
 
 def _length(run: Sequence[Place]) -> tuple[int, int, int]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import anomalies, identity
+from . import anomalies, growth, identity
 from .crash import reach
-from .fingerprint import compact
 from .formats.text import printable
-from .models import Fate, Message, Outcome, Place, Plan, Report, Transcript
-from .placement import NEW_SEGMENT, Placement, SegmentFact, head_hash, place
+from .growth import Point, Source, text_sizes
+from .models import Fate, Outcome, Place, Plan, Report, Transcript
+from .placement import NEW_SEGMENT, Placement, SegmentFact, go_behind, go_on, head_hash, place
 from .residence import follow, reside, resolve
 from .store import Attempt, Decision, Drop, Gathered, Residence, Touched, Transaction, write
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A parsed drop on its way into the store; ``started`` is in monotonic seconds."""
+    """A parsed drop on its way into the store; ``started`` is in monotonic seconds.
+
+    ``source`` is what can grow; ``point`` is where the transcript goes on from.
+    """
 
     drop: Drop
     attempt: Attempt
@@ -25,27 +29,27 @@ class Reading:
     places: list[Place]
     started: float
     thresholds: anomalies.Thresholds
+    source: Source | None = None
+    point: Point | None = None
+
+
+class Doubtful(Exception):
+    """What stands behind a point is not enough to decide by: the whole file is to be read."""
 
 
 def ingest(tx: Transaction, read: Reading) -> Report | None:
     """Gather, decide, apply: inside one transaction that is done anew when stale.
 
     None when the same bytes, dropped into another folder, were stored since the attempt.
+    Raises ``Doubtful``.
     """
-    transcript = read.transcript
     begun = beginning(read)
-    gathered = tx.candidates(
-        begun.head, transcript.format, begun.named, transcript.session_id, _touched(read)
+    gathered = (
+        _behind(tx, read.point, read.transcript) if read.point else _gather(tx, read, begun)
     )
     if tx.is_ingested(read.attempt.export_id):
         return None
-    placement = place(
-        gathered.candidates,
-        read.places,
-        transcript.header,
-        transcript.session_id,
-        transcript.follows,
-    )
+    placement = _placement(read, gathered)
     decision = _decide(tx, read, begun.fact, placement, gathered)
     reach("store.gathered")
     write(tx, decision)
@@ -70,7 +74,7 @@ def beginning(read: Reading) -> Beginning:
     transcript = read.transcript
     fact = identity.ExportFact(
         name=read.attempt.first_name,
-        message_count=len(transcript.messages),
+        message_count=transcript.message_count,
         modified_at=read.drop.modified_at,
         header=transcript.header,
         explicit_id=read.drop.explicit_id,
@@ -81,6 +85,47 @@ def beginning(read: Reading) -> Beginning:
     head = head_hash(read.places)
     is_named = transcript.session_id is not None or _is_counted(transcript)
     return Beginning(fact, head, _named(fact, head) if is_named else None)
+
+
+def _gather(tx: Transaction, read: Reading, begun: Beginning) -> Gathered:
+    transcript = read.transcript
+    follows = transcript.follows if _follows_part(read) else None
+    if follows and (gathered := tx.behind_part(follows)):
+        return gathered
+    return tx.candidates(
+        begun.head, transcript.format, begun.named, transcript.session_id, _touched(read)
+    )
+
+
+def _behind(tx: Transaction, point: Point, transcript: Transcript) -> Gathered:
+    """The segment that a point is in, if no other begins like it and the point still holds."""
+    gathered = tx.behind(point, transcript.format)
+    if gathered is None:
+        raise Doubtful
+    return gathered
+
+
+def _follows_part(read: Reading) -> bool:
+    """A part whose messages have no ids stands where the part before ends."""
+    return read.drop.is_part and read.transcript.session_id is None
+
+
+def _placement(read: Reading, gathered: Gathered) -> Placement:
+    transcript = read.transcript
+    if gathered.is_behind:
+        return go_behind(gathered.candidates[0], read.places)
+    if read.point is None:
+        return place(
+            gathered.candidates,
+            read.places,
+            transcript.header,
+            transcript.session_id,
+            transcript.follows,
+        )
+    placement = go_on(gathered.candidates[0], read.places, transcript.before.anchors)
+    if placement is None:
+        raise Doubtful
+    return placement
 
 
 def _decide(
@@ -104,6 +149,7 @@ def _decide(
         message_ids=gathered.message_ids[stored.segment_id] if stored else (),
         before=before,
         behind=behind,
+        places=gathered.places(stored),
     )
     return decided(read, fact, placement, surroundings)
 
@@ -125,8 +171,8 @@ def segment_fact(placement: Placement, fact: identity.ExportFact) -> SegmentFact
 class Surroundings:
     """What is stored around an export: all that a decision needs beside its own content.
 
-    ``known_indices`` and ``known_ids`` are native ones of its segment, ``message_ids`` those of
-    its stored messages, in order.
+    ``known_indices`` and ``known_ids`` are native ones of its segment, ``message_ids`` and
+    ``places`` those of its stored messages, in order.
     """
 
     residence: Residence
@@ -136,6 +182,7 @@ class Surroundings:
     message_ids: tuple[int, ...] = ()
     before: SegmentFact | None = None
     behind: SegmentFact | None = None
+    places: tuple[Place, ...] = ()
 
 
 def decided(
@@ -143,6 +190,7 @@ def decided(
 ) -> Decision:
     """Everything that is to be written of an export."""
     transcript, resolution = read.transcript, around.residence.resolution
+    sizes = text_sizes(transcript.messages)
     elapsed_s = time.monotonic() - read.started
     finding = anomalies.Finding(
         name=printable(read.drop.name),
@@ -173,8 +221,29 @@ def decided(
         message_ids=around.message_ids,
         residence=around.residence,
         anomalies=tuple(anomalies.find(finding)),
-        savings_pct=_savings_pct(transcript.messages, placement.plan),
+        savings_pct=_savings_pct(transcript, sizes, placement.plan),
         elapsed_s=elapsed_s,
+        is_part=read.drop.is_part,
+        point=_next_point(read, placement, around.places, sizes),
+    )
+
+
+def _next_point(
+    read: Reading, placement: Placement, known: Sequence[Place], sizes: Sequence[int]
+) -> Point | None:
+    """From where this export can be gone on, when it comes again and has grown."""
+    source = read.source
+    own = read.point.head_hash if read.point else head_hash(read.places)
+    if source is None or own != placement.head_hash:
+        return None
+    return growth.point(
+        read.transcript,
+        read.places,
+        sizes,
+        placement.plan,
+        known,
+        own,
+        source,
     )
 
 
@@ -228,13 +297,12 @@ def _fate(plan: Plan) -> Fate:
     return Fate.INGESTED if changed else Fate.UNCHANGED
 
 
-def _savings_pct(messages: tuple[Message, ...], plan: Plan) -> float:
+def _savings_pct(transcript: Transcript, sizes: Sequence[int], plan: Plan) -> float:
     """Share of the text that was stored before, in percent of its characters."""
-    if plan.count(Outcome.NEW) == len(plan.steps):
-        return 0.0
-    sizes = [len(compact(message.text)) for message in messages]
-    known = sum(sizes[step.incoming] for step in plan.steps if step.known is not None)
-    return round(100 * known / sum(sizes), 2) if any(sizes) else 0.0
+    before = transcript.before.chars
+    known = before + sum(sizes[step.incoming] for step in plan.steps if step.known is not None)
+    total = before + sum(sizes)
+    return round(100 * known / total, 2) if total else 0.0
 
 
 def report_of(drop: Drop, decision: Decision, followed: set[str]) -> Report:
@@ -247,7 +315,7 @@ def report_of(drop: Drop, decision: Decision, followed: set[str]) -> Report:
         size_bytes=drop.size_bytes,
         conversation_id=residence.resolution.conversation_id,
         also_changed=tuple(sorted(followed | left)),
-        total=len(plan.steps),
+        total=decision.transcript.message_count,
         new=plan.count(Outcome.NEW),
         rerendered=plan.count(Outcome.RERENDERED),
         completed=plan.count(Outcome.COMPLETED),

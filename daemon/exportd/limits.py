@@ -50,7 +50,7 @@ def check_content(raw: bytes, limits: Limits) -> None:
     """Raise ``PermanentError`` for a line that is too long, before anything is parsed."""
     start = 0
     while len(raw) - start > limits.max_line_bytes:
-        end = raw.find(b"\n", start, start + limits.max_line_bytes + 1)
+        end = raw.rfind(b"\n", start, start + limits.max_line_bytes + 1)
         if end < 0:
             number = claude_code_jsonl.lines_before(raw) + raw.count(b"\n", 0, start) + 1
             raise PermanentError(
@@ -62,7 +62,7 @@ def check_content(raw: bytes, limits: Limits) -> None:
 
 def check_transcript(transcript: Transcript, limits: Limits) -> None:
     """Raise ``PermanentError`` for too many messages, or values nested too deeply."""
-    found = len(transcript.messages)
+    found = transcript.message_count
     if found > limits.max_messages:
         raise PermanentError(
             f"the file has {found:,} messages; expected at most {limits.max_messages:,} "

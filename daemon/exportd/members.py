@@ -15,7 +15,7 @@ from uuid import uuid5
 import structlog
 
 from . import containers, formats
-from .containers import Bounds, Container, JsonlParts, Member
+from .containers import Bounds, Container, JsonlParts, Member, TextParts
 from .crash import reach
 from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
 from .file_bytes import sha256
@@ -209,7 +209,7 @@ def member_drop(parent: Drop, export_id: int, member: Member, holder: Container)
         sha256=sha256(content),
         size_bytes=len(member.raw),
         explicit_id=parent.explicit_id if holder.HOLDS_ONE else None,
-        is_part=isinstance(holder, JsonlParts),
+        is_part=isinstance(holder, JsonlParts | TextParts),
         parent_export_id=export_id,
         locator=locator,
     )

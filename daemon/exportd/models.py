@@ -130,13 +130,41 @@ TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning", "total")
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a message begins that is read alike whatever stands before it.
+
+    ``offset`` is its first byte, ``messages`` how many of the transcript come before; so many
+    of its names of ``lineage`` and these ``flags`` were found there.
+    """
+
+    offset: int
+    messages: int
+    lineage: int
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What stands before a transcript in its file, was stored before, and is not read anew.
+
+    ``anchors`` of the ``messages``, ``chars`` without whitespace and ``escaped`` characters.
+    """
+
+    messages: int = 0
+    anchors: int = 0
+    chars: int = 0
+    escaped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """A parsed export: messages, other regions and faults together partition the file.
 
     ``lineage`` are the names in lines ``Conversation exported to: NAME``: earlier
     exports of the same conversation. ``flags`` name what was read with doubt.
     ``session_id`` is the format's own name of the session, where it has one. ``follows``: in
-    a part of a long session, the native id of the line before it.
+    a part of a long session, the native id of the line before it. ``marks`` are the places
+    from which it can be read on when it has grown; ``before`` is what such a one leaves out.
     """
 
     format: str
@@ -152,6 +180,13 @@ class Transcript:
     session_id: str | None = None
     faults: tuple[Fault, ...] = ()
     follows: str | None = None
+    marks: tuple[Mark, ...] = ()
+    before: Before = Before()
+
+    @property
+    def message_count(self) -> int:
+        """Of the whole file."""
+        return self.before.messages + len(self.messages)
 
 
 @dataclass(frozen=True, slots=True)

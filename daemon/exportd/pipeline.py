@@ -161,7 +161,7 @@ class Pipeline:
                     rounds += 1
                     grown = attempt
                     self._wait_for_writer(claim, rounds)
-                    content = self._intake.read(claim)
+                    content = self._intake.read(claim, self._store.beginnings)
                     drop = replace(
                         drop,
                         explicit_id=self._session_id(claim),
@@ -174,7 +174,7 @@ class Pipeline:
                     reach("attempt.counted")
                     if grown and grown.export_id != attempt.export_id:
                         self._store.mark_grown(grown.export_id, drop.sha256)
-                    report = self._storing.store(drop, content.raw, attempt)
+                    report = self._storing.store(drop, content.raw, attempt, content.prefix)
                     self._wait_for_writer(claim)
                     if not self._intake.changed(claim, content):
                         reach("recheck.done")

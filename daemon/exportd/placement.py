@@ -15,6 +15,7 @@ from .identity import (
     MIN_ANCHORS,
     Evidence,
     ExportFact,
+    goes_on,
     leading_anchors,
     same_segment,
     segment_order,
@@ -126,6 +127,26 @@ def place(
     plan = align(best.places, incoming, follows)
     head = _head(best, plan, incoming)
     return Placement(best.segment, evidence.reason, plan, head, before=best.before)
+
+
+def go_on(candidate: Candidate, incoming: Sequence[Place], anchors: int) -> Placement | None:
+    """As ``place`` does for the one candidate there is, if both are whole.
+
+    Of both, the messages before ``candidate.before`` are left out: they are the same, and
+    ``anchors`` of them are anchors. None where only the whole tells.
+    """
+    evidence = goes_on(candidate.places, incoming, anchors)
+    if evidence is None:
+        return None
+    plan, head = align(candidate.places, incoming), candidate.segment.head_hash
+    return Placement(candidate.segment, evidence.reason, plan, head, before=candidate.before)
+
+
+def go_behind(candidate: Candidate, incoming: Sequence[Place]) -> Placement:
+    """A part of a long export, behind the part before."""
+    plan, head = align(candidate.places, incoming), candidate.segment.head_hash
+    reason = "behind the part before"
+    return Placement(candidate.segment, reason, plan, head, before=candidate.before)
 
 
 def _evidence(

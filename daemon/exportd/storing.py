@@ -9,7 +9,8 @@ from . import containers, formats
 from .crash import reach
 from .errors import PermanentError, TransientError
 from .fingerprint import places
-from .ingest import Reading, ingest
+from .growth import Point, Prefix, Source
+from .ingest import Doubtful, Reading, ingest
 from .limits import Limits, check_content, check_size, check_transcript, within
 from .members import Members
 from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
@@ -33,8 +34,12 @@ class Storing:
         self._limits = limits
         self.members = Members(store, limits.bounds, self.store, refund)
 
-    def store(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
+    def store(
+        self, drop: Drop, raw: Raw, attempt: Attempt, prefix: Prefix | None = None
+    ) -> Report:
         """What became of it: ``ingested``, ``unchanged`` or ``duplicate_file``.
+
+        ``prefix`` is the longest beginning of it that was stored before, of a file of its own.
 
         ``PermanentError``: it is a dead letter; ``TransientError``: it has to wait.
         """
@@ -48,18 +53,21 @@ class Storing:
                 "because storing it took longer than timeout in [database]; it was set aside "
                 "so that others can be read. Please report it"
             )
-        started = time.monotonic()
         reach("parse.begin")
         container = None if drop.is_part else containers.recognise(raw, drop.name)
         if container:
             return self.members.ingest(drop, raw, attempt, container)
-        transcript = self._parse(drop, raw)
+        point = self._store.point(prefix.sha256) if prefix else None
+        read = self._read(drop, raw, attempt, prefix, point)
         reach("parse.done")
-        if not transcript.messages:
-            return self._empty(drop, attempt, transcript)
-        read = self._reading(drop, attempt, transcript, started)
+        if not read.transcript.messages:
+            return self._empty(drop, attempt, read.transcript)
         reach("store.begin")
-        report = self._store.run(lambda tx: ingest(tx, read))
+        try:
+            report = self._store.run(lambda tx: ingest(tx, read))
+        except Doubtful:
+            whole = self._read(drop, raw, attempt, prefix)
+            report = self._store.run(lambda tx: ingest(tx, whole))
         reach("store.committed")
         return report or self._known(drop, self._store.begin(drop))
 
@@ -69,30 +77,42 @@ class Storing:
             return None
         if containers.recognise(raw, drop.name):
             return None
-        started = time.monotonic()
         try:
-            transcript = self._parse(drop, raw)
+            read = self._read(drop, raw, attempt)
         except PermanentError:
             return None
-        if not transcript.messages:
-            return None
-        return self._reading(drop, attempt, transcript, started)
+        return read if read.transcript.messages else None
 
-    def _parse(self, drop: Drop, raw: Raw) -> Transcript:
+    def _read(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        prefix: Prefix | None = None,
+        point: Point | None = None,
+    ) -> Reading:
+        """The parsed content: all of it, or what stands behind ``point`` alone."""
+        started = time.monotonic()
         check_size(raw, self._limits)
         with within(self._limits.parse_timeout_s):
             held = raw[:]
             check_content(held, self._limits)
-            transcript = formats.parse(held, drop.name)
-            del held
+            transcript = None
+            if point:
+                transcript = formats.parse_on(held, drop.name, point.known, point.offset)
+            if transcript is None:
+                point, transcript = None, formats.parse(held, drop.name)
             check_transcript(transcript, self._limits)
-        return transcript
-
-    def _reading(
-        self, drop: Drop, attempt: Attempt, transcript: Transcript, started: float
-    ) -> Reading:
-        run, thresholds = places(transcript.messages), self._limits.thresholds
-        return Reading(drop, attempt, transcript, run, started, thresholds)
+        return Reading(
+            drop,
+            attempt,
+            transcript,
+            places(transcript.messages),
+            started,
+            self._limits.thresholds,
+            None if drop.is_part or not isinstance(raw, bytes) else _source(raw, prefix, point),
+            point,
+        )
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""
@@ -123,3 +143,7 @@ class Storing:
         if NOT_A_CONVERSATION in transcript.flags:
             reason = f"not a conversation: {transcript.regions[0].reason}"
         return Report(drop.name, Fate.UNCHANGED, drop.size_bytes, reason)
+
+
+def _source(raw: bytes, prefix: Prefix | None, point: Point | None) -> Source:
+    return Source(raw, prefix, point.offset if point else 0)

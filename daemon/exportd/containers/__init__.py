@@ -14,14 +14,15 @@ from .base import Bounds, Container, Member, Put
 from .gzipped import Gzip
 from .json_list import JsonList
 from .jsonl_parts import JsonlParts
+from .text_parts import TextParts
 from .zipped import Zip
 
 __all__ = [
-    "CONTAINERS", "Bounds", "Container", "Gzip", "JsonlParts", "Member", "Put", "Zip", "named",
-    "recognise",
+    "CONTAINERS", "Bounds", "Container", "Gzip", "JsonlParts", "Member", "Put", "TextParts",
+    "Zip", "named", "recognise",
 ]  # fmt: skip
 
-CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts())
+CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts(), TextParts())
 
 
 def recognise(raw: Raw, name: str) -> Container | None:

@@ -6,6 +6,8 @@ golden sample under ``tests/samples``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import AmbiguousFormat, UnknownFormat
 from ..models import Transcript
 from . import (
@@ -58,6 +60,17 @@ def parse(raw: bytes, name: str) -> Transcript:
         what = "consists of blank lines" if raw else "is empty"
         raise UnknownFormat(f"the file {what}; export the conversation again")
     return recognise(raw[:HEAD_BYTES], name).parse(raw, name)
+
+
+def parse_on(raw: bytes, name: str, known: Transcript, offset: int) -> Transcript | None:
+    """Read what stands in ``raw`` from a mark on; None where it is not in that format.
+
+    ``known`` is what another version of the content told before the mark, without messages.
+    """
+    found = recognise(raw[:HEAD_BYTES], name)
+    if found is not claude_code_text or known.parser_version != found.PARSER_VERSION:
+        return None
+    return replace(claude_code_text.parse_on(raw[offset:], known), before=known.before)
 
 
 def recognise(head: bytes, name: str) -> Format:

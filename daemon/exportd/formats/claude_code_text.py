@@ -8,12 +8,14 @@ pasted into a prompt is read as the blocks it looks like, and flagged.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..models import Kind, Message, Region, Role, Span, Transcript
+from ..errors import MalformedExport
+from ..models import Kind, Mark, Message, Region, Role, Span, Transcript
 from .base import Confidence
 from .text import decode, encode
 
@@ -74,6 +76,9 @@ _CUT_CHARACTER = re.compile(
 # Wrapped anywhere, and a wrapped line loses its space.
 _EXPORTED = re.compile(r"Conversation\s+exported\s+to:(.*)", re.DOTALL)
 
+# Ours: what a part of a long export begins with, to say what was said before.
+PART = b"exportd-part "
+
 _BOM = b"\xef\xbb\xbf"
 
 # Lines of the header: the logo box and the announcements below it take at most this.
@@ -86,6 +91,8 @@ def detect(head: bytes, name: str) -> Confidence:
     Without a header the first line must open a block, and ``>`` with ``●`` alone is
     trusted only there: build logs know both signs.
     """
+    if head.startswith(PART):
+        return Confidence(certain=True, reason="a part of a long export")
     lines = [decode(line) for line in head.removeprefix(_BOM).split(b"\n")]
     if any(_HEADER.match(line) for line in lines[:_HEADER_LINES]):
         return Confidence(certain=True, reason="has a Claude Code header")
@@ -115,10 +122,37 @@ def parse(raw: bytes, name: str) -> Transcript:
     header is in some message's text. But not the first bytes of a character that was cut
     off: with them the last message would not be the beginning of what it is later.
     """
-    reader = _Reader()
+    if raw.startswith(PART):
+        return _read_part(raw)
+    return _read(_Reader(), raw)
+
+
+def _read_part(raw: bytes) -> Transcript:
+    line, _, _ = raw.partition(b"\n")
+    try:
+        told = json.loads(line.removeprefix(PART))
+        before, header, compacted = (told[k] for k in ("before", "header", "starts_compacted"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise MalformedExport("the first line of a part is damaged") from error
+    known = Transcript(NAME, PARSER_VERSION, (), (), starts_compacted=compacted, header=header)
+    start = len(line) + 1
+    found = _read(_Reader(known), raw, start)
+    told_before = Region(Span(0, start), "header", "what was said before this part")
+    return replace(found, follows=before, regions=(told_before, *found.regions))
+
+
+def parse_on(raw: bytes, known: Transcript) -> Transcript:
+    """Read what begins at a mark of an export that has grown; spans count from there.
+
+    ``known`` is what was read before the mark, without messages.
+    """
+    return _read(_Reader(known), raw)
+
+
+def _read(reader: _Reader, raw: bytes, start: int = 0) -> Transcript:
     cut = _CUT_CHARACTER.search(raw[-3:])
     size_bytes = len(raw) - (len(cut[0]) if cut else 0)
-    for block in _blocks(raw[:size_bytes]):
+    for block in _blocks(raw[:size_bytes], start):
         reader.take(block)
     reader.end(raw, size_bytes)
     return reader.transcript()
@@ -143,9 +177,9 @@ class _Block:
     lines: list[_Line]
 
 
-def _blocks(raw: bytes) -> Iterator[_Block]:
+def _blocks(raw: bytes, start: int) -> Iterator[_Block]:
     block = _Block(None, [])
-    for line in _lines(raw):
+    for line in _lines(raw, start):
         opened = _opens(line.text, block.opened)
         if opened is not None:
             if block.lines:
@@ -156,8 +190,8 @@ def _blocks(raw: bytes) -> Iterator[_Block]:
         yield block
 
 
-def _lines(raw: bytes) -> Iterator[_Line]:
-    start = 0
+def _lines(raw: bytes, start: int) -> Iterator[_Line]:
+    raw = raw[start:]
     for piece in raw.splitlines(keepends=True) if b"\r" not in raw else _split(raw):
         text = decode(piece if start else piece.removeprefix(_BOM)).rstrip("\r\n")
         end = start + len(piece)
@@ -193,13 +227,14 @@ def _opens(text: str, inside: str | None) -> str | None:
 class _Reader:
     """Turns blocks into messages and regions, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Transcript | None = None) -> None:
         self._messages: list[Message] = []
         self._regions: list[Region] = []
-        self._lineage: list[str] = []
-        self._flags: set[str] = set()
-        self._header: dict[str, str] = {}
-        self._compacted = False
+        self._marks: list[Mark] = []
+        self._lineage = list(known.lineage) if known else []
+        self._flags = set(known.flags) if known else set()
+        self._header = dict(known.header) if known else {}
+        self._compacted = known is not None and known.starts_compacted
         self._tool: str | None = None
 
     def take(self, block: _Block) -> None:
@@ -243,6 +278,7 @@ class _Reader:
 
     def _prompt(self, texts: list[str], span: Span) -> Message:
         self._tool = None
+        self._mark(span)
         text = _dedent([texts[0][2:], *texts[1:]], 2)
         if _opens(text.lstrip(), None) is not None:
             self._flags.add("pasted_transcript")
@@ -256,12 +292,18 @@ class _Reader:
             call = None
         if call is None and text not in _BARE_TOOLS:
             self._tool = None
+            self._mark(span)
             return Message(Role.ASSISTANT, Kind.TEXT, text, span)
         self._tool = call["tool"] if call else text
         extra = {"tool": self._tool}
         if call:
             extra["input"] = call["input"].removesuffix(")")
         return Message(Role.ASSISTANT, Kind.TOOL_CALL, text, span, extra=extra)
+
+    def _mark(self, span: Span) -> None:
+        """What follows is read alike, whatever tool was called before."""
+        flags = tuple(sorted(self._flags)) if self._flags else ()
+        self._marks.append(Mark(span.start, len(self._messages), len(self._lineage), flags))
 
     def _result(self, texts: list[str], span: Span) -> Message:
         opening = texts[0].replace("\xa0", " ")
@@ -300,6 +342,7 @@ class _Reader:
             lineage=tuple(self._lineage),
             flags=tuple(sorted(self._flags)),
             header=self._header,
+            marks=tuple(self._marks),
         )
 
 

@@ -5,7 +5,6 @@ The rename into ``.exportd/inflight/<uuid>/`` is the lock: of two workers one wi
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from ..folders import (
     sidecar_of,
 )
 from ..formats.text import escape
+from ..growth import Beginnings, Hashing, Prefix
 from ..models import Raw
 from .files import has_writer, is_synced, opened, read_chunks
 from .sidecar import read_sidecar
@@ -53,12 +53,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a claimed file, and how the file looked when they were read."""
+    """The bytes of a claimed file, and how the file looked when they were read.
+
+    ``prefix`` is the longest beginning of it that was known.
+    """
 
     raw: Raw
     sha256: str
     modified_at: datetime
     signature: tuple[int, ...]
+    prefix: Prefix | None = None
 
 
 class Intake:
@@ -183,8 +187,10 @@ class Intake:
         if trouble:
             raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
 
-    def read(self, claim: Claim) -> Content:
+    def read(self, claim: Claim, beginnings: Beginnings | None = None) -> Content:
         """The content, durable on disk, with its SHA-256; held if it is not large.
+
+        ``beginnings`` are those that are known of files.
 
         Raises ``UnreadableFile`` when it is no regular file or may not be read, and
         ``PermanentError`` when it is too large. A file that grows meanwhile is read
@@ -201,10 +207,10 @@ class Intake:
                 if not is_synced(file, claim.path):
                     continue
                 reach("read.synced")
-                digest, held = hashlib.sha256(), bytearray()
+                hashing, held = Hashing(beginnings), bytearray()
                 is_large = before.st_size > HELD_BYTES
                 for chunk in read_chunks(file):
-                    digest.update(chunk)
+                    hashing.update(chunk)
                     if not is_large:
                         held += chunk
                 after = os.fstat(file.fileno())
@@ -212,7 +218,8 @@ class Intake:
                 modified_at = _moment(after.st_mtime)
                 raw = FileBytes(claim.path, after.st_size) if is_large else bytes(held)
                 reach("read.hashed")
-                return Content(raw, digest.hexdigest(), modified_at, _signature(after))
+                sha256 = hashing.digest.hexdigest()
+                return Content(raw, sha256, modified_at, _signature(after), hashing.prefix)
         raise TransientError("a program writes to it")
 
     def in_use(self, claim: Claim) -> bool:

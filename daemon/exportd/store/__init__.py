@@ -20,12 +20,14 @@ from ..arrivals import Arrival
 from ..dumped import Dumped
 from ..errors import DatabaseUnavailable, UnknownConversation
 from ..formats.text import printable
+from ..growth import Point
 from ..models import Fate, StoredConversation, Transcript
 from ..overview import RecentDrop
 from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
+from .growing import read_point
 from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
@@ -172,6 +174,14 @@ class Store:
     def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
         """The same for many; no two with one SHA-256, and none that was begun before."""
         return self.run(lambda tx: tx.begin_all(drops))
+
+    def beginnings(self, head: str) -> list[tuple[int, str]]:
+        """Size and SHA-256 of what exports can be gone on from that have this head."""
+        return [(size, sha256) for size, sha256 in self._fetch("beginnings", head=head)]
+
+    def point(self, sha256: str) -> Point | None:
+        """Where an export that begins with these bytes can be gone on from."""
+        return self.run(lambda tx: read_point(tx, sha256))
 
     def refund_attempt(self, *export_ids: int) -> None:
         """Take an attempt back: it was the surroundings that failed, not the content."""

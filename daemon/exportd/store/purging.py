@@ -134,9 +134,9 @@ def purge(
 
 
 _STEPS = (
-    "purge_silences", "purge_dead_letters", "purge_anomalies", "purge_renderings",
-    "purge_foreign_renderings", "purge_messages", "purge_log", "purge_links", "purge_segments",
-    "delete_conversation",
+    "purge_resume_points", "purge_silences", "purge_dead_letters", "purge_anomalies",
+    "purge_renderings", "purge_foreign_renderings", "purge_messages", "purge_log",
+    "purge_links", "purge_segments", "delete_conversation",
 )  # fmt: skip
 
 

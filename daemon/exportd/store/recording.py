@@ -13,7 +13,16 @@ from uuid import uuid5
 from psycopg2.extras import Json
 
 from ..formats.text import printable
-from ..models import NOT_A_CONVERSATION, Anomaly, Fate, Outcome, Severity, Transcript
+from ..models import (
+    NOT_A_CONVERSATION,
+    Anomaly,
+    Fate,
+    Outcome,
+    Plan,
+    Severity,
+    Transcript,
+)
+from ..placement import Slot
 from .oddities import About, add_anomalies
 from .rows import Decision, Drop, NewAlert
 from .transaction import Transaction
@@ -21,21 +30,30 @@ from .transaction import Transaction
 Placed = Sequence[tuple[Decision, int]]  # decisions, each with the id of its segment
 
 
-def link(tx: Transaction, placed: Placed) -> None:
-    """Which run of its segment each export showed."""
-    tx.insert("link_export", [_shown(decision, segment_id) for decision, segment_id in placed])
+def link(tx: Transaction, laid: Sequence[tuple[Decision, Slot, int]]) -> None:
+    """Which run of its segment each export showed; with its slot and the segment's id."""
+    tx.insert("link_export", [_shown(*one) for one in laid])
 
 
-def _shown(decision: Decision, segment_id: int) -> dict[str, Any]:
+def _shown(decision: Decision, own: Slot, segment_id: int) -> dict[str, Any]:
     plan, before = decision.placement.plan, decision.placement.before
     known = [step.known for step in plan.steps if step.known is not None]
     new = (position for position, number in enumerate(plan.order) if number < 0)
+    skipped = decision.transcript.before.messages
     return {
         "export_id": decision.export_id,
         "segment_id": segment_id,
-        "first_index": before + (min(known) if known else next(new)),
-        "message_count": len(decision.transcript.messages),
+        "first_index": 0 if skipped else before + (min(known) if known else next(new)),
+        "message_count": decision.transcript.message_count,
+        "conversation_id": own.conversation_id,
+        "last": own.first_index + before + _last(plan) if decision.is_part else None,
     }
+
+
+def _last(plan: Plan) -> int:
+    """Where the last message of an export stands, as the plan counts."""
+    last = plan.steps[-1]
+    return plan.order.index(-1 - last.incoming if last.known is None else last.known)
 
 
 def record(tx: Transaction, placed: Placed) -> None:
@@ -67,14 +85,16 @@ def _about(decision: Decision, segment_id: int) -> About:
 
 
 def _counted(decision: Decision, segment_id: int) -> dict[str, Any]:
-    plan = decision.placement.plan
+    transcript, plan = decision.transcript, decision.placement.plan
+    counts = {outcome.value: plan.count(outcome) for outcome in Outcome}
+    counts[Outcome.DUPLICATE.value] += transcript.before.messages
     return {
         "conversation_id": decision.residence.resolution.conversation_id,
-        "processed": len(plan.steps),
-        "duplicates": len(plan.steps) - plan.count(Outcome.NEW),
+        "processed": transcript.message_count,
+        "duplicates": transcript.message_count - plan.count(Outcome.NEW),
         "savings_pct": decision.savings_pct,
         "processing_time_ms": round(decision.elapsed_s * 1000),
-        "metadata": Json({outcome.value: plan.count(outcome) for outcome in Outcome}),
+        "metadata": Json(counts),
         "export_id": decision.export_id,
         "segment_id": segment_id,
     }
@@ -155,7 +175,7 @@ def _finished(export_id: int, transcript: Transcript, segment_reason: str) -> di
         "export_id": export_id,
         "format": transcript.format,
         "parser_version": transcript.parser_version,
-        "message_count": len(transcript.messages),
+        "message_count": transcript.message_count,
         "metadata": Json(
             {
                 "header": dict(transcript.header),

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ..growth import Point
 from ..identity import Resolution
-from ..models import Anomaly, Fate, Severity, Transcript
+from ..models import Anomaly, Fate, Place, Severity, Transcript
 from ..placement import Candidate, Move, Placement, SegmentFact, Slot
 
 
@@ -126,10 +127,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Candidates for an export, with the ids of their stored messages, in order."""
+    """Candidates for an export, with the ids of their stored messages, in order.
+
+    ``is_behind``: the one there is, from behind the part that the export follows.
+    """
 
     candidates: tuple[Candidate, ...]
     message_ids: Mapping[int, tuple[int, ...]]
+    is_behind: bool = False
+
+    def places(self, segment: SegmentFact | None) -> tuple[Place, ...]:
+        """The stored messages of a candidate; none where it has none."""
+        found = (c.places for c in self.candidates if c.segment is segment)
+        return next(found, ())
 
     def indices(self, segment: SegmentFact | None) -> frozenset[int]:
         """The native indices stored of a candidate; none where it has none."""
@@ -171,3 +181,5 @@ class Decision:
     anomalies: tuple[Anomaly, ...]
     savings_pct: float
     elapsed_s: float
+    is_part: bool
+    point: Point | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg2.extensions import cursor
 from psycopg2.extras import Json, execute_batch, execute_values
 
+from ..growth import Point
 from ..identity import ExportFact
 from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
@@ -147,6 +148,52 @@ class Transaction:
         None of another session, by an id of its own: thousands may begin with one prompt.
         Their messages from the first one that can be ``touched``; all of them without it.
         """
+        facts = (format_name, head_hash, conversation_id, session_id)
+        segments = self._locked_segments(*facts)
+        candidates, message_ids = [], {}
+        for segment in segments:
+            before = self._untouched(segment, touched) if touched else 0
+            ids, places = self._places(segment, before, touched)
+            candidates.append(Candidate(segment, places, before))
+            message_ids[segment.segment_id] = ids
+        return Gathered(tuple(candidates), message_ids)
+
+    def behind(self, point: Point, format_name: str) -> Gathered | None:
+        """The segment of a point, with its messages from there on.
+
+        None where another segment begins alike, or the point does not hold any more.
+        """
+        segments = self._locked_segments(format_name, point.head_hash)
+        holds = self.rows(
+            "holds_resume_point", segment_id=point.segment_id, sha256=point.sha256
+        )
+        if [s.segment_id for s in segments] != [point.segment_id] or not holds:
+            return None
+        before = point.known.before.messages
+        ids, places = self._places(segments[0], before, None)
+        return Gathered(
+            (Candidate(segments[0], places, before),), {segments[0].segment_id: ids}
+        )
+
+    def behind_part(self, sha256: str) -> Gathered | None:
+        """The segment of a part of a long export, with the messages behind that part's."""
+        for segment_id, _ in self.rows("part_end", sha256=sha256):
+            self.lock({segment.conversation_id for segment in self.segments([segment_id])})
+            segment = self.segments([segment_id])[0]
+            before = int(self.rows("part_end", sha256=sha256)[0][1])
+            ids, places = self._places(segment, before, None)
+            candidate = Candidate(segment, places, before)
+            return Gathered((candidate,), {segment_id: ids}, is_behind=True)
+        return None
+
+    def _locked_segments(
+        self,
+        format_name: str,
+        head_hash: str | None,
+        conversation_id: str | None = None,
+        session_id: str | None = None,
+    ) -> list[SegmentFact]:
+        """The candidates, and their conversations locked."""
         self.execute("lock_head", head=head_hash or "")
         if conversation_id is not None:  # two parts of one new session may begin otherwise
             self.execute("lock_head", head=f"{format_name}/{conversation_id}")
@@ -158,23 +205,16 @@ class Transaction:
             session_id=session_id,
         )
         if not segments:
-            return Gathered((), {})
+            return []
         # The segments' indices hold still only while their conversations are locked.
         self.lock({segment.conversation_id for segment in segments})
-        segments = self._segments(
+        return self._segments(
             "candidates",
             format=format_name,
             head_hash=head_hash,
             conversation_id=conversation_id,
             session_id=session_id,
         )
-        candidates, message_ids = [], {}
-        for segment in segments:
-            before = self._untouched(segment, touched) if touched else 0
-            ids, places = self._places(segment, before, touched)
-            candidates.append(Candidate(segment, places, before))
-            message_ids[segment.segment_id] = ids
-        return Gathered(tuple(candidates), message_ids)
 
     def _untouched(self, segment: SegmentFact, touched: Touched) -> int:
         """How many messages lie before the first that can be touched."""

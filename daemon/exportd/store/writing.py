@@ -10,6 +10,7 @@ from psycopg2.extras import Json
 
 from ..models import Message, Outcome
 from ..placement import Slot
+from .growing import keep_point, keep_points
 from .recording import link, record
 from .rows import Decision, Residence
 from .transaction import Transaction
@@ -22,8 +23,9 @@ def write(tx: Transaction, decision: Decision) -> int:
     segment_id = _place_own(tx, decision, own)
     _insert_messages(tx, [(decision, own, segment_id)])
     _replace_contents(tx, decision)
-    link(tx, [(decision, segment_id)])
+    link(tx, [(decision, own, segment_id)])
     settle(tx, decision.residence, segment_id)
+    keep_point(tx, decision, segment_id)
     record(tx, [(decision, segment_id)])
     return segment_id
 
@@ -33,13 +35,14 @@ def write_beginnings(tx: Transaction, decisions: Sequence[Decision]) -> None:
     slots = [_own_slot(decision) for decision in decisions]
     rows = [_segment(one, slot) for one, slot in zip(decisions, slots, strict=True)]
     ids = {home: own for own, home in tx.insert("insert_segment", rows)}
-    placed = [
-        (one, ids[slot.conversation_id]) for one, slot in zip(decisions, slots, strict=True)
+    laid = [
+        (one, slot, ids[slot.conversation_id])
+        for one, slot in zip(decisions, slots, strict=True)
     ]
-    _insert_messages(
-        tx, [(one, slot, own) for (one, own), slot in zip(placed, slots, strict=True)]
-    )
-    link(tx, placed)
+    _insert_messages(tx, laid)
+    link(tx, laid)
+    placed = [(one, segment_id) for one, _, segment_id in laid]
+    keep_points(tx, placed)
     _count(tx, list(ids))
     describe(tx, *(decision.residence for decision in decisions), new=True)
     record(tx, placed)

@@ -105,6 +105,10 @@ WHERE split_part(group_key, '/', 2) = %(conversation_id)s;
 DELETE FROM alerts
 WHERE conversation_id = %(conversation_id)s OR export_id = ANY(%(export_ids)s);
 
+-- purge_resume_points --
+-- All of them: another conversation's may mention its names. They are made anew.
+DELETE FROM resume_points;
+
 -- purge_silences --
 DELETE FROM alert_silences WHERE conversation_id = %(conversation_id)s;
 
@@ -245,11 +249,11 @@ SELECT purge_id, uuid, digest, reason, made_by, made_at, counts FROM purges ORDE
 VACUUM (ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
        alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
-       message_search, search_queue;
+       message_search, resume_points, search_queue;
 
 -- rewrite_purged --
 -- Last the statistics, whose rows of before have values, too; who may not is warned, no more.
 VACUUM (FULL, ANALYZE) messages, message_renderings, segments, exports, drops, export_segments,
        deduplication_log, conversations, conversation_aliases, watermarks, anomalies, alerts,
        alert_messages, alert_deliveries, alert_silences, dead_letters, overrides, purge_folders,
-       message_search, search_queue, pg_catalog.pg_statistic;
+       message_search, resume_points, search_queue, pg_catalog.pg_statistic;

@@ -59,13 +59,13 @@ BEGIN
         alert_channels, alert_deliveries, alert_messages, alert_silences, alerts, anomalies,
         conversation_aliases, conversations, dead_letters,
         deduplication_log, drops, export_segments, exports, message_renderings, message_search,
-        messages, overrides, purge_folders, search_queue, segments, watermarks
+        messages, overrides, purge_folders, resume_points, search_queue, segments, watermarks
     TO exportd_app;
     GRANT SELECT, INSERT ON purges, purged_contents TO exportd_app;
     -- A conversation that gave all its segments to another one, what became the content, and
     -- what is made of the messages.
     GRANT DELETE ON alert_channels, conversations, message_renderings, message_search,
-        search_queue
+        resume_points, search_queue
     TO exportd_app;
     GRANT SELECT ON _yoyo_migration, _yoyo_version TO exportd_app;  -- is the schema up to date?
     GRANT USAGE ON SEQUENCE
@@ -158,6 +158,35 @@ WHERE s.format = %(format)s
       JOIN exports e USING (export_id)
       WHERE es.segment_id = s.segment_id), true)
 ORDER BY s.segment_id;
+
+-- beginnings --
+-- The longest first; so many are looked for while a file is hashed.
+SELECT DISTINCT size_bytes, sha256 FROM resume_points
+WHERE head = %(head)s ORDER BY size_bytes DESC LIMIT 16;
+
+-- resume_point --
+SELECT p.segment_id, s.head_hash, p.facts, p.head, p.size_bytes, p.offset_bytes, p.messages,
+       e.format, e.parser_version
+FROM resume_points p
+JOIN exports e USING (export_id)
+JOIN segments s USING (segment_id)
+WHERE p.sha256 = %(sha256)s AND e.state = 'ingested'
+ORDER BY p.export_id DESC LIMIT 1;
+
+-- holds_resume_point --
+SELECT 1 FROM resume_points
+WHERE segment_id = %(segment_id)s AND sha256 = %(sha256)s LIMIT 1;
+
+-- set_resume_point --
+INSERT INTO resume_points (export_id, segment_id, head, size_bytes, sha256, offset_bytes,
+                           messages, facts)
+VALUES (%(export_id)s, %(segment_id)s, %(head)s, %(size_bytes)s, %(sha256)s, %(offset_bytes)s,
+        %(messages)s, %(facts)s)
+ON CONFLICT (export_id) DO NOTHING;
+
+-- forget_resume_points --
+-- Something is about to stand before them, or in their own place.
+DELETE FROM resume_points WHERE segment_id = %(segment_id)s AND messages >= %(first)s;
 
 -- is_ingested --
 SELECT state = 'ingested' FROM exports WHERE export_id = %(export_id)s;
@@ -441,10 +470,22 @@ WHERE m.message_id = r.message_id AND m.content_hash = r.content_hash
   AND r.message_id = ANY(%(message_ids)s);
 
 -- link_export --
-INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
-VALUES (%(export_id)s, %(segment_id)s, %(first_index)s, %(message_count)s)
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count, last_message_id)
+VALUES (%(export_id)s, %(segment_id)s, %(first_index)s, %(message_count)s,
+        (SELECT message_id FROM messages
+         WHERE conversation_id = %(conversation_id)s AND message_index = %(last)s))
 ON CONFLICT (export_id, segment_id) DO UPDATE
-SET first_index = excluded.first_index, message_count = excluded.message_count;
+SET first_index = excluded.first_index, message_count = excluded.message_count,
+    last_message_id = excluded.last_message_id;
+
+-- part_end --
+-- The segment that shows a part of a long export, and how many messages it has up to its end.
+SELECT s.segment_id, m.message_index - s.first_index + 1
+FROM exports e
+JOIN export_segments es USING (export_id)
+JOIN segments s USING (segment_id)
+JOIN messages m ON m.conversation_id = s.conversation_id AND m.message_id = es.last_message_id
+WHERE e.sha256 = %(sha256)s AND e.state = 'ingested';
 
 -- count_conversation --
 UPDATE conversations c
@@ -958,7 +999,7 @@ DROP SCHEMA IF EXISTS exportd_reindex CASCADE;
 -- lock_stored --
 LOCK TABLE conversations, exports, drops, segments, messages, message_renderings, export_segments,
            watermarks, deduplication_log, conversation_aliases, anomalies, overrides,
-           message_search, search_queue
+           message_search, resume_points, search_queue
 IN ACCESS EXCLUSIVE MODE;
 
 -- staging_lock --
@@ -995,7 +1036,7 @@ ON CONFLICT DO NOTHING;
 -- clear_stored --
 TRUNCATE conversations, segments, messages, message_renderings, export_segments, watermarks,
          deduplication_log, conversation_aliases, anomalies, overrides, message_search,
-         search_queue;
+         resume_points, search_queue;
 
 -- take_exports --
 INSERT INTO exports (sha256, size_bytes, name, modified_at, state, attempts, format,
@@ -1041,8 +1082,8 @@ LEFT JOIN exportd_reindex.exports n USING (export_id)
 LEFT JOIN exports e ON e.sha256 = n.sha256;
 
 -- take_export_segments --
-INSERT INTO export_segments (export_id, segment_id, first_index, message_count)
-SELECT e.export_id, s.segment_id, s.first_index, s.message_count
+INSERT INTO export_segments (export_id, segment_id, first_index, message_count, last_message_id)
+SELECT e.export_id, s.segment_id, s.first_index, s.message_count, s.last_message_id
 FROM exportd_reindex.export_segments s
 JOIN exportd_reindex.exports n USING (export_id)
 JOIN exports e ON e.sha256 = n.sha256;
