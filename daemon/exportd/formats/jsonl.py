@@ -11,18 +11,24 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
 from .records import DECODER, may_be_deep, refuse_deep
+from .text import ESCAPE
 
 BOM = b"\xef\xbb\xbf"
+_ESCAPED = (b"\\u", b"\0", ESCAPE.encode())  # what NUL, surrogates and ESCAPE come from
 _DETECTED_LINES = 200  # a session may begin with dozens of lines that are no talk
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that holds an object, and its number from 1."""
+    """A line that holds an object, and its number from 1.
+
+    ``is_plain``: no string in it has anything that is stored escaped.
+    """
 
     number: int
     span: Span
     record: dict[str, Any]
+    is_plain: bool = False
 
 
 def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
@@ -40,9 +46,11 @@ def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
             yield Region(span, "separator", "blank line")
             continue
         try:
-            yield Line(number, span, record(content))
+            found = record(content)
         except MalformedExport as error:
             yield Fault(span, str(error), number)
+            continue
+        yield Line(number, span, found, not any(map(content.__contains__, _ESCAPED)))
 
 
 def record(content: bytes) -> dict[str, Any]:
