@@ -31,7 +31,7 @@ def compact(text: str) -> str:
 
 def fingerprint(role: Role, text: str) -> str:
     """SHA-256 over role, NUL and compact text, in hex (DESIGN 4.1)."""
-    return hashlib.sha256(f"{role.value}\0{compact(text)}".encode()).hexdigest()
+    return hashlib.sha256(f"{role}\0{compact(text)}".encode()).hexdigest()
 
 
 def places(messages: Sequence[Message]) -> list[Place]:
