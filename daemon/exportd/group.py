@@ -178,20 +178,26 @@ class Group:
 
 
 def grouped(paths: Iterable[Path]) -> Iterator[list[Path]]:
-    """Dropped files in their order, small ones that come without a sidecar in groups."""
+    """Dropped files in their order, small ones that come without a sidecar in groups.
+
+    No two of a group have one name: they are claimed into one place.
+    """
     group: list[Path] = []
+    names: set[str] = set()
     size = 0
     for path in paths:
         size_bytes = _size(path)
         if size_bytes is None:
             yield from ([group] if group else [])
             yield [path]
-            group, size = [], 0
+            group, names, size = [], set(), 0
             continue
-        if len(group) == MOST_FILES or size + size_bytes > MOST_BYTES:
+        is_full = len(group) == MOST_FILES or size + size_bytes > MOST_BYTES
+        if is_full or path.name in names:
             yield group
-            group, size = [], 0
+            group, names, size = [], set(), 0
         group.append(path)
+        names.add(path.name)
         size += size_bytes
     if group:
         yield group

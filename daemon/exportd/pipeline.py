@@ -103,13 +103,14 @@ class Pipeline:
             self._store.ping()
             self._repay()
             self._intake.check_space()
+            place = self._intake.place()
             for path in paths:
                 try:
-                    claims[path] = self._intake.take(path)
+                    claims[path] = self._intake.take(path, place)
                 except TransientError as error:
                     deferred[path] = error
             ours = {path: claim for path, claim in claims.items() if claim}
-            self._intake.make_durable(ours)
+            self._intake.make_durable(place, ours)
         except TransientError as error:
             yield from ((path, logged(_deferred(escape(path.name), error))) for path in paths)
             return

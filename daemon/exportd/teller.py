@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from .crash import reach
 from .errors import TransientError
 from .folders import Folders, write_file
 from .formats.text import escape
-from .models import Report
+from .models import Report, StoredConversation
 from .render.markdown import markdown
 from .render.status import status_report
 from .statuslog import StatusLog
@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 # So many reports wait for a status log that cannot be written.
 _MAX_REPORTS = 10_000
+
+# So many conversations are read at once; long ones page by page.
+_AT_ONCE = 100
 
 
 class Teller:
@@ -99,30 +102,49 @@ class Teller:
         return self._report(total) if self._reports else None
 
     def _write_sessions(self) -> None:
-        for conversation_id in sorted(self._changed):
-            try:
-                self._write_session(conversation_id)
-            except OSError as error:
-                log.warning(
-                    "session.failed", conversation_id=conversation_id, reason=error.strerror
-                )
-            except TransientError:
-                raise
-            except Exception:  # a bug, or too little memory for it: the others go on
-                log.exception("session.bug", conversation_id=conversation_id)
-            else:
-                self._changed.discard(conversation_id)
+        changed = sorted(self._changed)
+        for start in range(0, len(changed), _AT_ONCE):
+            ids = changed[start : start + _AT_ONCE]
+            read = self._read(ids)
+            for conversation_id in ids:
+                self._try_session(conversation_id, read)
         if not self._changed:
             self._store.mark_told(escape(str(self._folders.memory)))
             reach("tell.marked")
 
-    def _write_session(self, conversation_id: str) -> None:
-        conversation = self._store.conversation(conversation_id)
+    def _read(self, ids: list[str]) -> Callable[[str], StoredConversation | None]:
+        """How each of these is had: all are read at once, unless one of them forbids it."""
+        try:
+            found = {one.conversation_id: one for one in self._store.conversations(ids)}
+        except TransientError:
+            raise
+        except Exception as error:
+            log.warning("sessions.one_by_one", error_class=type(error).__name__)
+            return self._store.conversation
+        return found.get
+
+    def _try_session(
+        self, conversation_id: str, read: Callable[[str], StoredConversation | None]
+    ) -> None:
+        try:
+            self._write_session(conversation_id, read(conversation_id))
+        except OSError as error:
+            log.warning(
+                "session.failed", conversation_id=conversation_id, reason=error.strerror
+            )
+        except TransientError:
+            raise
+        except Exception:  # a bug, or too little memory for it: the others go on
+            log.exception("session.bug", conversation_id=conversation_id)
+        else:
+            self._changed.discard(conversation_id)
+
+    def _write_session(self, conversation_id: str, found: StoredConversation | None) -> None:
         path = self._folders.sessions / f"{conversation_id}.md"
-        if conversation is None:
+        if found is None:
             path.unlink(missing_ok=True)
         else:
-            write_file(path, markdown(conversation))
+            write_file(path, markdown(found))
             reach("tell.renamed")
 
     def _report(self, total: int | None) -> str:

@@ -1,6 +1,6 @@
 """Claim a dropped file, read it and hash it.
 
-The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers one wins.
+The rename into ``.exportd/inflight/<uuid>/`` is the lock: of two workers one wins.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..crash import reach
 from ..errors import DiskTrouble, PermanentError, TransientError
 from ..file_bytes import HELD_BYTES, FileBytes
 from ..folders import (
+    SIDECAR,
     Folders,
     fsync_directory,
     is_no_folder,
@@ -25,6 +26,7 @@ from ..folders import (
     low_space,
     sidecar_of,
 )
+from ..formats.text import escape
 from ..models import Raw
 from .files import has_writer, is_synced, opened, read_chunks
 from .sidecar import read_sidecar
@@ -74,24 +76,27 @@ class Intake:
 
     def claim(self, path: Path) -> Claim | None:
         """Take a dropped file; None when it is gone, because another took it."""
-        claim = self.take(path)
-        if claim:
-            self.make_durable({path: claim})
+        place = self.place()
+        claim = self.take(path, place)
+        self.make_durable(place, {path: claim} if claim else {})
         return claim
 
-    def take(self, path: Path) -> Claim | None:
-        """The same, but for ``make_durable``, which is to follow."""
-        claim_id = uuid.uuid4()
-        place = self._folders.inflight / str(claim_id)
+    def place(self) -> Path:
+        """A place in flight for files that are claimed together."""
+        place = self._folders.inflight / str(uuid.uuid4())
         reach("claim.begin")
         try:
             place.mkdir(mode=0o700)
         except OSError as error:
-            # Without the claim's id: what waits is told once, for it has the same reason.
+            # Without the place's id: what waits is told once, for it has the same reason.
             raise DiskTrouble(
                 f"{place.parent}: no folder can be made there ({error.strerror})"
             ) from error
         reach("claim.place")
+        return place
+
+    def take(self, path: Path, place: Path) -> Claim | None:
+        """Into a place where no file has its name; ``make_durable`` is to follow."""
         try:
             with self._folder_of(path) as source:
                 os.rename(path.name, place / path.name, src_dir_fd=source)
@@ -99,18 +104,19 @@ class Intake:
                 self._take_along(sidecar_of(path), source, place)
                 reach("claim.sidecar")
         except (FileNotFoundError, NotADirectoryError):
-            _tidy(place)
             return None
         except OSError as error:
             _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
-        return Claim(claim_id, place / path.name)
+        return _claim(place / path.name)
 
-    def make_durable(self, claims: Mapping[Path, Claim]) -> None:
-        """See to it that files which were taken from these paths stay taken."""
+    def make_durable(self, place: Path, claims: Mapping[Path, Claim]) -> None:
+        """See to it that files which were taken from these paths into a place stay there."""
+        if not claims:
+            _tidy(place)
+            return
         try:
-            for claim in claims.values():
-                fsync_directory(claim.path.parent)
+            fsync_directory(place)
             fsync_directory(self._folders.inflight)
             for path in {path.parent: path for path in claims}.values():
                 gone = suppress(FileNotFoundError, NotADirectoryError)  # the folder, since
@@ -163,16 +169,16 @@ class Intake:
             places, trouble = [], error
         for place in places:
             try:
-                claim_id = _claim_id(place)
-                if claim_id is None or not place.is_dir():
+                if not _is_place(place) or not place.is_dir():
                     continue
-                files = sorted(place.iterdir(), key=lambda path: is_sidecar(path.name))
+                files = {path.name: path for path in sorted(place.iterdir())}
             except OSError as error:
                 trouble = error
                 continue
-            if files:
-                yield Claim(claim_id, files[0])
-            else:
+            for name, path in files.items():
+                if not is_sidecar(name) or name.removesuffix(SIDECAR) not in files:
+                    yield _claim(path)
+            if not files:
                 _tidy(place)
         if trouble:
             raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
@@ -225,6 +231,8 @@ class Intake:
     def forget(self, claim: Claim) -> None:
         """Remove the place of a claim whose file has gone on, and the sidecar with it.
 
+        It stays while another file of a group lies there.
+
         What the disk does not let go, the next start's sweep tidies away.
         """
         reach("forget.begin")
@@ -253,11 +261,17 @@ def _tidy(place: Path) -> None:
         place.rmdir()
 
 
-def _claim_id(place: Path) -> uuid.UUID | None:
+def _is_place(place: Path) -> bool:
     try:
-        return uuid.UUID(place.name)
+        uuid.UUID(place.name)
     except ValueError:
-        return None
+        return False
+    return True
+
+
+def _claim(path: Path) -> Claim:
+    """The same for the same file in flight, after a crash, too."""
+    return Claim(uuid.uuid5(uuid.UUID(path.parent.name), escape(path.name)), path)
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
 from .purging import Rewritten, Todo
-from .reading import read_conversation
+from .reading import read_conversations
 from .recording import finish_container, finish_empty
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
@@ -264,8 +264,17 @@ class Store:
         self.run(lambda tx: forget_archived(tx, *facts))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
-        """A conversation, or None when there is none; its messages are read by and by."""
-        return self.run(lambda tx: read_conversation(tx.rows, conversation_id, self._fetch))
+        """A conversation, or None when there is none; a long one is read by and by."""
+        return next(iter(self.conversations([conversation_id])), None)
+
+    def conversations(self, conversation_ids: Sequence[str]) -> list[StoredConversation]:
+        """Those of some conversations that there are."""
+
+        def work(tx: Transaction) -> list[StoredConversation]:
+            tx.execute("lookup_snapshot")
+            return read_conversations(tx.rows, conversation_ids, self._fetch)
+
+        return self.run(work)
 
     def dump(
         self, conversation_ids: Sequence[str] | None, take: Callable[[dict[str, Any]], object]

@@ -743,7 +743,7 @@ SELECT CASE WHEN count(DISTINCT conversation_id) = 1 THEN min(conversation_id) E
        coalesce(sum(duplicates_filtered), 0)::bigint
 FROM logged;
 
--- conversation --
+-- conversations --
 SELECT c.conversation_id,
        (SELECT coalesce(min(e.created_at), c.created_at)
         FROM segments s JOIN export_segments es USING (segment_id) JOIN exports e USING (export_id)
@@ -759,11 +759,11 @@ SELECT c.conversation_id,
        (SELECT coalesce(sum(l.duplicates_filtered), 0) FROM deduplication_log l
         WHERE l.conversation_id = c.conversation_id) AS duplicates
 FROM conversations c
-WHERE c.conversation_id = %(conversation_id)s;
+WHERE c.conversation_id = ANY(%(conversation_ids)s);
 
 -- conversation_aliases --
-SELECT alias FROM conversation_aliases a
-WHERE a.conversation_id = %(conversation_id)s
+SELECT a.conversation_id, alias FROM conversation_aliases a
+WHERE a.conversation_id = ANY(%(conversation_ids)s)
   AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.conversation_id = a.alias)
 ORDER BY alias COLLATE "C";
 
@@ -772,14 +772,21 @@ SELECT alias FROM conversation_aliases
 WHERE conversation_id = %(conversation_id)s AND NOT former ORDER BY alias COLLATE "C";
 
 -- conversation_parts --
-SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted,
+SELECT s.conversation_id, s.ordinal, s.first_index, s.message_count, s.starts_compacted,
        array_agg(e.name ORDER BY es.message_count, e.name) AS export_names
 FROM segments s
 JOIN export_segments es USING (segment_id)
 JOIN exports e USING (export_id)
-WHERE s.conversation_id = %(conversation_id)s
+WHERE s.conversation_id = ANY(%(conversation_ids)s)
 GROUP BY s.segment_id
-ORDER BY s.ordinal;
+ORDER BY s.conversation_id, s.ordinal;
+
+-- short_conversations --
+SELECT conversation_id, message_index, role, kind, content, occurred_at,
+       coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = ANY(%(conversation_ids)s)
+ORDER BY conversation_id, message_index;
 
 -- conversation_messages --
 SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
@@ -789,15 +796,22 @@ WHERE conversation_id = %(conversation_id)s
 ORDER BY message_index;
 
 -- conversation_roles --
-SELECT role, count(*), min(occurred_at), max(occurred_at)
-FROM messages WHERE conversation_id = %(conversation_id)s
-GROUP BY role;
+SELECT conversation_id, role, count(*), min(occurred_at), max(occurred_at),
+       sum(octet_length(content))
+FROM messages WHERE conversation_id = ANY(%(conversation_ids)s)
+GROUP BY conversation_id, role;
 
 -- last_updated --
 SELECT last_updated FROM conversations WHERE conversation_id = %(conversation_id)s;
 
 -- total_messages --
 SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;
+
+-- lookup_snapshot --
+-- The same for what is looked up by ids. Tables that grow just now have no statistics yet, and
+-- without them the planner would read whole tables for a hundred conversations.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL enable_seqscan = off;
 
 -- snapshot --
 -- What follows in this transaction sees one state of the database.
