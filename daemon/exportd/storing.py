@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from uuid import UUID
 
 from . import containers, formats
 from .crash import reach
@@ -31,7 +35,10 @@ class Storing:
     ) -> None:
         self._store = store
         self._limits = limits
-        self.members = Members(store, limits.bounds, self.store, refund)
+        self._coming: tuple[Drop, Raw, Attempt] | None = None
+        self._ahead: tuple[UUID, Reading] | None = None
+        expect = self._expect if limits.max_attempts > 1 else None
+        self.members = Members(store, limits.bounds, self.store, refund, expect)
 
     def store(self, drop: Drop, raw: Raw, attempt: Attempt) -> Report:
         """What became of it: ``ingested``, ``unchanged`` or ``duplicate_file``.
@@ -53,13 +60,15 @@ class Storing:
         container = None if drop.is_part else containers.recognise(raw, drop.name)
         if container:
             return self.members.ingest(drop, raw, attempt, container)
-        transcript = self._parse(drop, raw)
+        read = self._read_before(drop)
+        if read is None:
+            transcript = self._parse(drop, raw)
+            if not transcript.messages:
+                return self._empty(drop, attempt, transcript)
+            read = self._reading(drop, attempt, transcript, started)
         reach("parse.done")
-        if not transcript.messages:
-            return self._empty(drop, attempt, transcript)
-        read = self._reading(drop, attempt, transcript, started)
         reach("store.begin")
-        report = self._store.run(lambda tx: ingest(tx, read))
+        report = self._store.run(partial(ingest, read=read), self._read_ahead)
         reach("store.committed")
         return report or self._known(drop, self._store.begin(drop))
 
@@ -77,6 +86,28 @@ class Storing:
         if not transcript.messages:
             return None
         return self._reading(drop, attempt, transcript, started)
+
+    def _expect(self, drop: Drop, raw: Raw, attempt: Attempt) -> None:
+        """What comes behind the next one, and is read while that one is stored."""
+        self._coming = drop, raw, attempt
+
+    def _read_ahead(self) -> None:
+        if self._coming is None:
+            return
+        (drop, raw, attempt), self._coming, began = self._coming, None, time.monotonic()
+        with suppress(Exception):  # it will be read again in its turn, and told then
+            if read := self.reading(drop, raw, attempt):
+                took_s = time.monotonic() - began
+                self._ahead = drop.claim_id, replace(read, started=took_s)
+
+    def _read_before(self, drop: Drop) -> Reading | None:
+        """What was read ahead of this drop; what it took counts as if it was read now."""
+        ahead, self._ahead = self._ahead, None
+        if self._coming and self._coming[0].claim_id == drop.claim_id:
+            self._coming = None  # what stood before it was not stored
+        if ahead is None or ahead[0] != drop.claim_id:
+            return None
+        return replace(ahead[1], started=time.monotonic() - ahead[1].started)
 
     def _parse(self, drop: Drop, raw: Raw) -> Transcript:
         check_size(raw, self._limits)
