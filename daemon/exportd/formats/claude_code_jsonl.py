@@ -142,6 +142,7 @@ class _Reader:
     agent_id: str | None = None
     follows: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
+    _told: dict[str, Any] = field(default_factory=dict)  # of the header, not escaped
     _titles: dict[str, str] = field(default_factory=dict)
     _seen: set[bytes] = field(default_factory=set)  # of content under no id, or a shared one
     _spans: dict[str, Span] = field(default_factory=dict)  # of the first line with an id
@@ -253,7 +254,8 @@ class _Reader:
             self.session_id = _text(record.get("sessionId"))
             self.agent_id = _text(record.get("agentId")) if record.get("isSidechain") else None
         for key in _FACTS:
-            if key not in self.header and (value := record.get(key)) not in (None, ""):
+            if key not in self._told and (value := record.get(key)) not in (None, ""):
+                self._told[key] = value
                 self.header[key] = escape_value(value)
 
     def _count(self, record: dict[str, Any], source_id: str) -> dict[str, int] | None:
@@ -327,7 +329,7 @@ class _Reader:
         )
 
     def _unless_known(self, key: str, value: Any) -> Any:
-        return None if self.header.get(key) == escape_value(value) else value
+        return None if self._told.get(key) == value else value
 
     def _raw(self, record: dict[str, Any], at: datetime | None) -> dict[str, Any]:
         raw = {key: value for key, value in record.items() if key not in _SAID}

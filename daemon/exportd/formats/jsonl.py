@@ -14,7 +14,7 @@ from .records import DECODER, may_be_deep, refuse_deep
 from .text import ESCAPE
 
 BOM = b"\xef\xbb\xbf"
-_ESCAPED = (b"\\u", b"\0", ESCAPE.encode())  # what NUL, surrogates and ESCAPE come from
+_ESCAPE = ESCAPE.encode()
 _DETECTED_LINES = 200  # a session may begin with dozens of lines that are no talk
 
 
@@ -50,7 +50,16 @@ def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
         except MalformedExport as error:
             yield Fault(span, str(error), number)
             continue
-        yield Line(number, span, found, not any(map(content.__contains__, _ESCAPED)))
+        yield Line(number, span, found, _is_plain(content))
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether JSON can have no NUL, lone surrogate and ESCAPE; one sign is found fast."""
+    return (
+        (b"\\" not in content or b"\\u" not in content)
+        and b"\0" not in content
+        and (content.isascii() or _ESCAPE not in content)
+    )
 
 
 def record(content: bytes) -> dict[str, Any]:
