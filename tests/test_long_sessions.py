@@ -398,6 +398,33 @@ def test_a_kill_between_two_parts_loses_none_and_doubles_none(
     _verified(exportd)
 
 
+def test_a_part_that_kills_costs_the_one_behind_it_one_attempt(
+    exportd: Command, database_url: str, long_session: tuple[bytes, int]
+) -> None:
+    """Which is read while the one before it is stored: the attempt on it is counted."""
+    raw, count = long_session
+    (exportd.memory_dir / "exports" / "session.jsonl").write_bytes(raw)
+    attempts = (
+        "SELECT attempts FROM exports JOIN drops USING (export_id) "
+        "WHERE parent_export_id IS NOT NULL ORDER BY drop_id"
+    )
+    for point, counted in [
+        ("store.gathered:2", [1, 1, 1]),
+        ("store.gathered:1", [1, 2, 1]),
+        ("store.gathered:1", [1, 3, 1]),
+    ]:
+        killed = exportd("run", "--once", EXPORTD_CRASH_AT=point)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert [row[0] for row in rows(database_url, attempts)] == counted
+    assert exportd("run", "--once").returncode == 0
+    assert rows(database_url, attempts)[-1] == (2,)
+    states = "SELECT state FROM exports JOIN drops USING (export_id) ORDER BY drop_id"
+    told = [row[0] for row in rows(database_url, states)]
+    assert told == ["ingested", "ingested", "dead_letter", "ingested"]
+    (stored,) = rows(database_url, "SELECT count(*) FROM messages")[0]
+    assert 0 < stored < count
+
+
 def test_a_sidecar_names_the_conversation_of_all_parts(
     exportd: Command, database_url: str, long_session: tuple[bytes, int]
 ) -> None:

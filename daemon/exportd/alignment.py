@@ -72,6 +72,11 @@ def _align(known: Sequence[Place], incoming: Sequence[Place], follows: str | Non
 
 def _by_id(known: Sequence[Place], incoming: Sequence[Place], follows: str | None) -> Plan:
     """Native ids are messages; other content under one is another rendering of it."""
+    if not known:
+        return Plan(
+            tuple(Step(Outcome.NEW, number) for number in range(len(incoming))),
+            tuple(range(-1, -1 - len(incoming), -1)),
+        )
     at = {place.source_id: number for number, place in enumerate(known)}
     pairs = {i: at[p.source_id] for i, p in enumerate(incoming) if p.source_id in at}
     return Plan(

@@ -17,6 +17,7 @@ from .models import Kind, Message, Place, Role
 # element of both: a look takes up to 0.4 microseconds. Real sessions need 50 at most.
 MAX_LOOKS = 300
 FAR = 1_000
+_SPACES = bytes(code for code in range(128) if chr(code).isspace())
 
 
 def compact(text: str) -> str:
@@ -25,13 +26,15 @@ def compact(text: str) -> str:
     A hard-wrapped rendering eats the space at the break in prose and not elsewhere,
     so un-wrapping is ambiguous and whitespace means nothing (FORMATS 1.4).
     """
+    if text.isascii():
+        return text.encode().translate(None, _SPACES).decode()
     bare = "".join(text.split())
     return bare if bare.isascii() else unicodedata.normalize("NFC", bare)
 
 
 def fingerprint(role: Role, text: str) -> str:
     """SHA-256 over role, NUL and compact text, in hex (DESIGN 4.1)."""
-    return hashlib.sha256(f"{role.value}\0{compact(text)}".encode()).hexdigest()
+    return hashlib.sha256(f"{role}\0{compact(text)}".encode()).hexdigest()
 
 
 def places(messages: Sequence[Message]) -> list[Place]:

@@ -33,6 +33,8 @@ class Limits:
     bounds: Bounds = field(default_factory=Bounds)
 
 
+_NESTED = (dict, list, tuple)
+
 # Larger than any export; it bounds the time that hashing a file takes.
 MAX_FILE_BYTES = 64 * 1024**3
 
@@ -69,7 +71,7 @@ def check_transcript(transcript: Transcript, limits: Limits) -> None:
             "(setting max_messages)"
         )
     values = [transcript.header, *(message.extra for message in transcript.messages)]
-    if any(_is_deeper(value, limits.max_json_depth) for value in values):
+    if _is_deeper(values, limits.max_json_depth + 1):
         raise PermanentError(
             f"a value is nested more than {limits.max_json_depth} levels deep (setting "
             "max_json_depth)"
@@ -106,15 +108,12 @@ def _is_deeper(value: Any, levels: int) -> bool:
     """Breadth first: what is to be found out is whether recursion would be too deep."""
     row = [value]
     for _ in range(levels + 1):
-        row = [inner for outer in row for inner in _inside(outer)]
+        row = [
+            inner
+            for outer in row
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, _NESTED)
+        ]
         if not row:
             return False
     return True
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [inner for inner in value.values() if isinstance(inner, dict | list | tuple)]
-    if isinstance(value, list | tuple):
-        return [inner for inner in value if isinstance(inner, dict | list | tuple)]
-    return []

@@ -8,14 +8,16 @@ container, which is archived as it came.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from uuid import uuid5
+from itertools import chain, pairwise
+from uuid import UUID, uuid5
 
 import structlog
 
 from . import containers, formats
 from .containers import Bounds, Container, JsonlParts, Member, TextParts
+from .containers.jsonl_parts import LONG_BYTES
 from .crash import reach
 from .errors import MalformedExport, PermanentError, TransientError, UnknownFormat
 from .file_bytes import sha256
@@ -97,7 +99,8 @@ class Members:
     """Takes containers apart. ``take`` ingests the bytes of one drop and is told its attempt.
 
     ``refund`` takes an attempt back that the surroundings made fail, ``moving`` hears of
-    every member, for a container may hold thousands.
+    every member, for a container may hold thousands. ``expect`` is told of a part of a long
+    session, and of its attempt, before the part in front of it is taken.
     """
 
     def __init__(
@@ -106,8 +109,11 @@ class Members:
         bounds: Bounds,
         take: Callable[[Drop, Raw, Attempt], Report],
         refund: Callable[[Attempt, TransientError], None],
+        expect: Callable[[Drop, Raw, Attempt], None] | None = None,
     ) -> None:
         self._store = store
+        self._expect = expect
+        self._begun: dict[UUID, Attempt] = {}
         self._bounds = bounds
         self._take = take
         self._refund = refund
@@ -126,12 +132,13 @@ class Members:
                 f"a .session file names one conversation, and a {container.TITLE} holds any "
                 "number; take it away, or drop the one conversation alone"
             )
+        self._begun.clear()
         # A member that kills the process is found by its own attempts.
         self._store.refund_attempt(attempt.export_id)
         found = _Sum(container.MEMBER)
-        for member in container.members(raw, drop.name, self._bounds):
+        for member, behind in self._in_turn(drop, raw, container):
             self.moving()
-            self._member(drop, attempt.export_id, member, container, found)
+            self._member(drop, attempt.export_id, member, container, found, behind)
         if not found.reports:
             names = ", ".join(map(printable, found.others[:_MOST_NAMES])) or "nothing"
             raise UnknownFormat(f"no conversation export is in this {container.TITLE}: {names}")
@@ -159,7 +166,13 @@ class Members:
         )
 
     def _member(
-        self, parent: Drop, export_id: int, member: Member, holder: Container, into: _Sum
+        self,
+        parent: Drop,
+        export_id: int,
+        member: Member,
+        holder: Container,
+        into: _Sum,
+        behind: Member | None,
     ) -> None:
         try:
             if not member.fault and not is_export(member.raw, member.name):
@@ -169,12 +182,16 @@ class Members:
         except MalformedExport as damage:  # which shows when it is unpacked
             member = replace(member, raw=b"", fault=str(damage))
             drop = member_drop(parent, export_id, member, holder)
-        attempt = self._store.begin(drop)
+        attempt = self._begun.pop(drop.claim_id, None) or self._store.begin(drop)
         reach("members.counted")
         try:
+            if behind and _is_first(attempt):
+                self._begin_ahead(member_drop(parent, export_id, behind, holder), behind)
             into.add(self._taken(drop, member, attempt))
         except TransientError as error:
-            self._refund(attempt, error)
+            for counted in (attempt, *self._begun.values()):
+                self._refund(counted, error)
+            self._begun.clear()
             raise
         except PermanentError as error:
             into.first_fault = into.first_fault or str(error)
@@ -182,6 +199,28 @@ class Members:
         except Exception as error:
             log.exception("ingest.bug", file=printable(drop.name))
             into.add(self._dead_letter(drop, attempt, bug(error), error))
+
+    def _in_turn(
+        self, drop: Drop, raw: Raw, holder: Container
+    ) -> Iterator[tuple[Member, Member | None]]:
+        """Each, with the part behind it where that may be read while this one is stored."""
+        members = holder.members(raw, drop.name, self._bounds)
+        if self._expect is None or not isinstance(holder, JsonlParts):
+            yield from ((member, None) for member in members)
+            return
+        for member, behind in pairwise(chain(members, (None,))):
+            if member is not None:
+                small = behind and not behind.fault and len(behind.raw) <= LONG_BYTES
+                yield member, behind if small and len(member.raw) <= LONG_BYTES else None
+
+    def _begin_ahead(self, drop: Drop, member: Member) -> None:
+        """Count the attempt on the part behind one that is stored for the first time.
+
+        A kill counts for both then, but only once: after it each is read in its own turn.
+        """
+        attempt = self._begun[drop.claim_id] = self._store.begin(drop)
+        if self._expect and _is_first(attempt):
+            self._expect(drop, member.raw, attempt)
 
     def _taken(self, drop: Drop, member: Member, attempt: Attempt) -> Report:
         if member.fault:
@@ -196,6 +235,10 @@ class Members:
                 drop, attempt.export_id, None, reason, type(error).__name__
             )
         return Report(drop.name, Fate.DEAD_LETTER, drop.size_bytes, reason)
+
+
+def _is_first(attempt: Attempt) -> bool:
+    return (attempt.state, attempt.attempts) == ("claimed", 1)
 
 
 def member_drop(parent: Drop, export_id: int, member: Member, holder: Container) -> Drop:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from uuid import UUID
 
 from . import containers, formats
 from .crash import reach
@@ -32,7 +35,10 @@ class Storing:
     ) -> None:
         self._store = store
         self._limits = limits
-        self.members = Members(store, limits.bounds, self.store, refund)
+        self._coming: tuple[Drop, Raw, Attempt] | None = None
+        self._ahead: tuple[UUID, Reading] | None = None
+        expect = self._expect if limits.max_attempts > 1 else None
+        self.members = Members(store, limits.bounds, self.store, refund, expect)
 
     def store(
         self, drop: Drop, raw: Raw, attempt: Attempt, prefix: Prefix | None = None
@@ -57,17 +63,18 @@ class Storing:
         container = None if drop.is_part else containers.recognise(raw, drop.name)
         if container:
             return self.members.ingest(drop, raw, attempt, container)
-        point = self._store.point(prefix.sha256) if prefix else None
-        read = self._read(drop, raw, attempt, prefix, point)
+        read = self._read_before(drop)
+        if read is None:
+            point = self._store.point(prefix.sha256) if prefix else None
+            read = self._read(drop, raw, attempt, prefix, point)
+            if not read.transcript.messages:
+                return self._empty(drop, attempt, read.transcript)
         reach("parse.done")
-        if not read.transcript.messages:
-            return self._empty(drop, attempt, read.transcript)
         reach("store.begin")
         try:
-            report = self._store.run(lambda tx: ingest(tx, read))
+            report = self._ingest(read, self._read_ahead)
         except Doubtful:
-            whole = self._read(drop, raw, attempt, prefix)
-            report = self._store.run(lambda tx: ingest(tx, whole))
+            report = self._ingest(self._read(drop, raw, attempt, prefix))
         reach("store.committed")
         return report or self._known(drop, self._store.begin(drop))
 
@@ -82,6 +89,33 @@ class Storing:
         except PermanentError:
             return None
         return read if read.transcript.messages else None
+
+    def _ingest(
+        self, read: Reading, meanwhile: Callable[[], None] | None = None
+    ) -> Report | None:
+        return self._store.run(lambda tx: ingest(tx, read), meanwhile)
+
+    def _expect(self, drop: Drop, raw: Raw, attempt: Attempt) -> None:
+        """What comes behind the next one, and is read while that one is stored."""
+        self._coming = drop, raw, attempt
+
+    def _read_ahead(self) -> None:
+        if self._coming is None:
+            return
+        (drop, raw, attempt), self._coming, began = self._coming, None, time.monotonic()
+        with suppress(Exception):  # it will be read again in its turn, and told then
+            if read := self.reading(drop, raw, attempt):
+                took_s = time.monotonic() - began
+                self._ahead = drop.claim_id, replace(read, started=took_s)
+
+    def _read_before(self, drop: Drop) -> Reading | None:
+        """What was read ahead of this drop; what it took counts as if it was read now."""
+        ahead, self._ahead = self._ahead, None
+        if self._coming and self._coming[0].claim_id == drop.claim_id:
+            self._coming = None  # what stood before it was not stored
+        if ahead is None or ahead[0] != drop.claim_id:
+            return None
+        return replace(ahead[1], started=time.monotonic() - ahead[1].started)
 
     def _read(
         self,

@@ -1,4 +1,4 @@
-"""What one line of Claude Code says: its blocks as messages that have no place and id yet.
+"""What one line of Claude Code says, block by block.
 
 Nothing of a block is lost: what neither text nor a key of ``extra`` says is ``block``.
 """
@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..models import Kind, Message, Role, Span
+from ..models import Kind, Role
 from .bulk import without_bulk
-from .text import escape, escape_value
 from .values import call, dropped, text_in
 
-_NOWHERE = Span(0, 0)
 _COMMAND = re.compile(r"\s*<(?:command-name|command-message|local-command|bash-)")
 _TOLD_BY_THE_CLIENT = re.compile(
     r"\s*(?:\[Request interrupted by user|<task-notification>|<system-reminder>)"
 )
 
 
-def spoken(record: dict[str, Any]) -> Iterator[Message]:
+class Block(NamedTuple):
+    """What becomes a message once it has a place and an id; nothing is escaped yet."""
+
+    role: Role
+    kind: Kind
+    text: str
+    facts: dict[str, Any]
+
+
+def spoken(record: dict[str, Any]) -> Iterator[Block]:
     """The blocks of a line of type user or assistant, at least one."""
     role = Role.ASSISTANT if record.get("type") == "assistant" else Role.USER
     said = record["message"].get("content")
@@ -29,10 +36,10 @@ def spoken(record: dict[str, Any]) -> Iterator[Message]:
         yield _block(block, role, record)
 
 
-def aside(record: dict[str, Any]) -> Message:
+def aside(record: dict[str, Any]) -> Iterator[Block]:
     """A line with an id that nobody speaks: of the system, or an attachment."""
-    kind, subtype = escape(record["type"]), record.get("subtype")
-    status = escape(subtype) if isinstance(subtype, str) and subtype else kind
+    kind, subtype = record["type"], record.get("subtype")
+    status = subtype if isinstance(subtype, str) and subtype else kind
     role, what = Role.SYSTEM, Kind.ATTACHMENT if kind == "attachment" else Kind.NOTICE
     if status == "local_command":
         role, what = Role.USER, Kind.COMMAND
@@ -40,10 +47,10 @@ def aside(record: dict[str, Any]) -> Message:
     text = content if isinstance(content, str) else ""
     if isinstance(content, dict):
         text = str(content.get("type", kind))
-    return Message(role, what, escape(text) or status, _NOWHERE, extra={"status": status})
+    yield Block(role, what, text or status, {"status": status})
 
 
-def _block(block: Any, role: Role, record: dict[str, Any]) -> Message:
+def _block(block: Any, role: Role, record: dict[str, Any]) -> Block:
     if block is None or isinstance(block, str):
         block = {"type": "text", "text": block or ""}
     match block:
@@ -71,7 +78,7 @@ def _block(block: Any, role: Role, record: dict[str, Any]) -> Message:
             return _message(role, Kind.ATTACHMENT, text_in([block]), block=shown)
 
 
-def _result(block: dict[str, Any]) -> Message:
+def _result(block: dict[str, Any]) -> Block:
     told = ("tool_use_id", "content", *_told_error(block))
     rest = _rest(block, *told, own_type="tool_result") or {}
     content = block.get("content")
@@ -113,9 +120,8 @@ def _rest(block: dict[str, Any], *said: str, own_type: str = "") -> dict[str, An
     return without_bulk(dropped(rest)) or None
 
 
-def _message(role: Role, kind: Kind, text: str, **facts: Any) -> Message:
-    extra = escape_value(dropped(facts))
-    return Message(role, kind, escape(text), _NOWHERE, extra=extra)
+def _message(role: Role, kind: Kind, text: str, **facts: Any) -> Block:
+    return Block(role, kind, text, dropped(facts))
 
 
 def _kind(text: str, role: Role, record: dict[str, Any]) -> Kind:

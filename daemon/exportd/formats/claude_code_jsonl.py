@@ -11,14 +11,16 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from ..models import Fault, Kind, Message, Region, Transcript
+from ..models import Fault, Kind, Message, Region, Span, Transcript
 from . import claude_blocks, documents, jsonl
 from .base import Confidence
 from .bulk import without_bulk
 from .jsonl import Line
-from .spread import spread
+from .records import DECODER
+from .spread import linked
 from .text import escape, escape_value
 from .values import anthropic_tokens, dropped, inner, moment, unique
 
@@ -42,6 +44,8 @@ _SAID = {
     "type", "uuid", "parentUuid", "sessionId", "timestamp", "message", "cwd", "gitBranch",
     "version", "isSidechain", "agentId",
 }  # fmt: skip
+_SAID_OF_ANSWER = {"content", "stop_reason", "role", "type", "model", "id"}
+_FACTS = ("cwd", "version", "gitBranch")
 _TITLES = ("customTitle", "aiTitle", "summary")  # the first that there is; of one key the last
 
 
@@ -113,7 +117,7 @@ def _begins_spoken(head: bytes) -> bool:
 
 def parse(raw: bytes, name: str) -> Transcript:
     """Read a whole file; a damaged line is a fault, and costs no other."""
-    reader = _Reader()
+    reader = _Reader(raw)
     parts = list(reader.read(_lines(raw, reader.header)))
     if error := jsonl.unread(parts, raw, "a Claude Code session"):
         raise error
@@ -133,15 +137,19 @@ def _lines(raw: bytes, header: dict[str, Any]) -> Iterator[Line | Region | Fault
 class _Reader:
     """One pass over the lines, and what they say of the session."""
 
+    raw: bytes
     session_id: str | None = None
     agent_id: str | None = None
     follows: str | None = None
     header: dict[str, Any] = field(default_factory=dict)
+    _told: dict[str, Any] = field(default_factory=dict)  # of the header, not escaped
     _titles: dict[str, str] = field(default_factory=dict)
-    _seen: set[bytes] = field(default_factory=set)
+    _seen: set[bytes] = field(default_factory=set)  # of content under no id, or a shared one
+    _spans: dict[str, Span] = field(default_factory=dict)  # of the first line with an id
     _ids: dict[str, int] = field(default_factory=dict)
     _first: dict[str, str] = field(default_factory=dict)  # of an answer: its first message
     _usage: dict[str, dict[str, int]] = field(default_factory=dict)  # the most complete
+    _late: dict[str, dict[str, int]] = field(default_factory=dict)  # not told at the first
     _answered: set[str] = field(default_factory=set)
     _lines_before: int | None = None  # in a part that is not the first
 
@@ -157,12 +165,12 @@ class _Reader:
                 yield line
 
     def transcript(self, parts: list[Message | Region | Fault], raw: bytes) -> Transcript:
-        counts = {self._first[answer]: usage for answer, usage in self._usage.items()}
-        messages = [
-            replace(part, tokens=counts.get(part.source_id or ""))
-            for part in parts
-            if isinstance(part, Message)
-        ]
+        messages = [part for part in parts if isinstance(part, Message)]
+        if self._late:
+            messages = [
+                replace(message, tokens=self._late.get(message.source_id or "", message.tokens))
+                for message in messages
+            ]
         if messages and self._is_pending(messages[-1]):
             messages[-1] = replace(messages[-1], in_flight=True)
         session_id = self.session_id
@@ -210,17 +218,26 @@ class _Reader:
             self._titles |= {k: escape(v) for k in _TITLES if (v := _text(record.get(k)))}
             yield Region(line.span, "ignored", f"{escape(kind)} is no part of the talk")
             return
-        content = repr(sorted(record.items())).encode("utf-8", "surrogatepass")
-        digest = hashlib.sha256(content)
-        own, is_new = _text(record.get("uuid")), digest.digest() not in self._seen
-        self._seen.add(digest.digest())
-        if not is_new and (own or record.get("timestamp")):
-            yield Region(line.span, "ignored", "the same line again")
-            return
-        source_id = unique(own or self._made_up(digest.hexdigest(), line.number), self._ids)
-        self._count(record, source_id)
-        parent = _text(record.get("parentUuid"))
-        yield from spread(self._messages(record), line.span, source_id, parent, self._ids)
+        own, digest = _text(record.get("uuid")), b""
+        first = self._spans.setdefault(own, line.span) if own else None
+        if first is not line.span:  # else it is the first of its id, and like no other
+            digest = _digest(record)
+            if first:
+                self._seen.add(_digest(self._record(first)))
+            is_new = digest not in self._seen
+            self._seen.add(digest)
+            if not is_new and (own or record.get("timestamp")):
+                yield Region(line.span, "ignored", "the same line again")
+                return
+        source_id = unique(own or self._made_up(digest.hex(), line.number), self._ids)
+        tokens = self._count(record, source_id)
+        yield from self._messages(line, source_id, tokens)
+
+    def _record(self, span: Span) -> dict[str, Any]:
+        """What was read there before."""
+        text = self.raw[span.start : span.end].decode("utf-8", "surrogateescape")
+        found: dict[str, Any] = DECODER.decode(text)
+        return found
 
     def _made_up(self, digest: str, number: int) -> str:
         """An id for a line without one; in a part, its number tells it from equal ones."""
@@ -236,69 +253,105 @@ class _Reader:
         if self.session_id is None:
             self.session_id = _text(record.get("sessionId"))
             self.agent_id = _text(record.get("agentId")) if record.get("isSidechain") else None
-        facts = {key: record.get(key) for key in ("cwd", "version", "gitBranch")}
-        for key, value in dropped(facts).items():
-            self.header.setdefault(key, escape_value(value))
+        for key in _FACTS:
+            if key not in self._told and (value := record.get(key)) not in (None, ""):
+                self._told[key] = value
+                self.header[key] = escape_value(value)
 
-    def _count(self, record: dict[str, Any], source_id: str) -> None:
-        """The counts of an answer grow from line to line; the largest are its own.
+    def _count(self, record: dict[str, Any], source_id: str) -> dict[str, int] | None:
+        """The tokens of a line, if its answer begins with it.
 
-        Its last line need not have them: old lines are written again at the end of a file.
+        The counts of an answer grow from line to line; the largest are its own. Its last line
+        need not have them: old lines are written again at the end of a file.
         """
         said = inner(record, "message")
         answer = _text(said.get("id")) or _text(record.get("requestId")) or source_id
-        self._first.setdefault(answer, source_id)
-        if usage := anthropic_tokens(said.get("usage")):
-            known = self._usage.get(answer, usage)
-            self._usage[answer] = max(known, usage, key=lambda one: one["total"])
+        first = self._first.setdefault(answer, source_id)
+        usage = anthropic_tokens(said.get("usage"))
+        if usage is None:
+            return None
+        known = self._usage.setdefault(answer, usage)
+        if known is not usage:
+            if usage["total"] > known["total"]:
+                known.clear()
+                known.update(usage)
+        elif first == source_id:
+            return usage
+        else:
+            self._late[first] = usage
+        return None
 
-    def _messages(self, record: dict[str, Any]) -> Iterator[Message]:
+    def _messages(
+        self, line: Line, source_id: str, tokens: dict[str, int] | None
+    ) -> Iterator[Message]:
+        record, at = line.record, moment(line.record.get("timestamp"))
         said = record.get("message")
-        base, at = self._base(record), moment(record.get("timestamp"))
-        if not isinstance(said, dict):
-            found = claude_blocks.aside(record)
-            yield replace(found, occurred_at=at, extra={**found.extra, **base})
-            return
-        model = _text(said.get("model"))
-        for number, message in enumerate(claude_blocks.spoken(record)):
-            if message.kind is Kind.TOOL_RESULT:
-                self._answered.add(str(message.extra.get("call_id")))
-            shared = base if number == 0 else _short(base)
-            extra = {**message.extra, **shared}
-            yield replace(message, occurred_at=at, model=model, extra=extra)
+        if isinstance(said, dict):
+            model, blocks = _text(said.get("model")), claude_blocks.spoken(record)
+        else:
+            model, blocks = None, claude_blocks.aside(record)
+        shared = self._base(record, at)
+        links = linked(line.span, source_id, _text(record.get("parentUuid")), self._ids)
+        for block, (span, own, parent_id) in zip(blocks, links, strict=False):
+            text, extra = block.text, {**block.facts, **shared}
+            if not line.is_plain:
+                text, extra = escape(text), escape_value(extra)
+            if block.kind is Kind.TOOL_RESULT:
+                self._answered.add(str(extra.get("call_id")))
+            yield Message(
+                block.role,
+                block.kind,
+                text,
+                span,
+                own,
+                occurred_at=at,
+                model=model,
+                tokens=tokens,
+                extra=extra,
+                parent_id=parent_id,
+            )
+            shared, tokens = _short(shared), None
 
-    def _base(self, record: dict[str, Any]) -> dict[str, Any]:
+    def _base(self, record: dict[str, Any], at: datetime | None) -> dict[str, Any]:
         """The keys of ``extra`` that every message of a line has; ``raw`` is all the rest."""
         said = inner(record, "message")
         is_side = record.get("isSidechain") is True and "agentId" not in record
-        facts = {
-            "cwd": self._unless_known("cwd", record.get("cwd")),
-            "git_branch": self._unless_known("gitBranch", record.get("gitBranch")),
-            "version": self._unless_known("version", record.get("version")),
-            "agent": "sidechain" if is_side else record.get("agentId"),
-            "stop_reason": said.get("stop_reason"),
-            "api_message_id": _text(said.get("id")),
-            "raw": without_bulk(self._raw(record)) or None,
-        }
-        found: dict[str, Any] = escape_value(dropped(facts))
-        return found
+        return dropped(
+            {
+                "cwd": self._unless_known("cwd", record.get("cwd")),
+                "git_branch": self._unless_known("gitBranch", record.get("gitBranch")),
+                "version": self._unless_known("version", record.get("version")),
+                "agent": "sidechain" if is_side else record.get("agentId"),
+                "stop_reason": said.get("stop_reason"),
+                "api_message_id": said.get("id") if isinstance(said.get("id"), str) else None,
+                "raw": without_bulk(self._raw(record, at)) or None,
+            }
+        )
 
     def _unless_known(self, key: str, value: Any) -> Any:
-        return None if self.header.get(key) == escape_value(value) else value
+        return None if self._told.get(key) == value else value
 
-    def _raw(self, record: dict[str, Any]) -> dict[str, Any]:
+    def _raw(self, record: dict[str, Any], at: datetime | None) -> dict[str, Any]:
         raw = {key: value for key, value in record.items() if key not in _SAID}
-        is_told = {
-            "type": record["type"] in _TOLD_BY_KIND,
-            "uuid": isinstance(record.get("uuid"), str),
-            "parentUuid": isinstance(record.get("parentUuid"), str),
-            "sessionId": _text(record.get("sessionId")) == self.session_id,
-            "timestamp": moment(record.get("timestamp")) is not None,
-            "isSidechain": isinstance(record.get("isSidechain"), bool),
-        }
-        raw |= {key: record.get(key) for key, told in is_told.items() if not told}
+        is_told = (
+            ("type", record["type"] in _TOLD_BY_KIND),
+            ("uuid", isinstance(record.get("uuid"), str)),
+            ("parentUuid", isinstance(record.get("parentUuid"), str)),
+            ("sessionId", _text(record.get("sessionId")) == self.session_id),
+            ("timestamp", at is not None),
+            ("isSidechain", isinstance(record.get("isSidechain"), bool)),
+        )
+        for key, told in is_told:
+            if not told:
+                raw[key] = record.get(key)
         raw["message"] = _answer_rest(record) or None
         return dropped(raw)
+
+
+def _digest(record: dict[str, Any]) -> bytes:
+    """Equal for equal lines, in whatever order their keys are."""
+    content = repr(sorted(record.items())).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).digest()
 
 
 def _answer_rest(record: dict[str, Any]) -> Any:
@@ -306,15 +359,16 @@ def _answer_rest(record: dict[str, Any]) -> Any:
     said = record.get("message")
     if not isinstance(said, dict):
         return said
-    is_told = {
-        "content": True,
-        "stop_reason": True,
-        "role": said.get("role") == record["type"],
-        "type": said.get("type") == "message",
-        "model": isinstance(said.get("model"), str),
-        "id": isinstance(said.get("id"), str),
-    }
-    return dropped({key: value for key, value in said.items() if not is_told.get(key)})
+    rest = {key: value for key, value in said.items() if key not in _SAID_OF_ANSWER}
+    for key, told in (
+        ("role", said.get("role") == record["type"]),
+        ("type", said.get("type") == "message"),
+        ("model", isinstance(said.get("model"), str)),
+        ("id", isinstance(said.get("id"), str)),
+    ):
+        if not told and key in said:
+            rest[key] = said[key]
+    return dropped(rest)
 
 
 def _without_caller(messages: list[Message]) -> list[Message]:

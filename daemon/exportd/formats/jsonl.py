@@ -11,18 +11,24 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
 from .records import DECODER, may_be_deep, refuse_deep
+from .text import ESCAPE
 
 BOM = b"\xef\xbb\xbf"
+_ESCAPE = ESCAPE.encode()
 _DETECTED_LINES = 200  # a session may begin with dozens of lines that are no talk
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that holds an object, and its number from 1."""
+    """A line that holds an object, and its number from 1.
+
+    ``is_plain``: no string in it has anything that is stored escaped.
+    """
 
     number: int
     span: Span
     record: dict[str, Any]
+    is_plain: bool = False
 
 
 def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
@@ -40,9 +46,20 @@ def lines(raw: bytes) -> Iterator[Line | Region | Fault]:
             yield Region(span, "separator", "blank line")
             continue
         try:
-            yield Line(number, span, record(content))
+            found = record(content)
         except MalformedExport as error:
             yield Fault(span, str(error), number)
+            continue
+        yield Line(number, span, found, _is_plain(content))
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether JSON can have no NUL, lone surrogate and ESCAPE; one sign is found fast."""
+    return (
+        (b"\\" not in content or b"\\u" not in content)
+        and b"\0" not in content
+        and (content.isascii() or _ESCAPE not in content)
+    )
 
 
 def record(content: bytes) -> dict[str, Any]:

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
 from ..models import Kind, Message, Span
 from .values import unique
+
+
+def linked(
+    span: Span, source_id: str, parent_id: str | None, ids: dict[str, int] | None = None
+) -> Iterator[tuple[Span, str, str | None]]:
+    """Span, id and parent of each message of one record in turn, without end.
+
+    Further messages have an empty span at the end, ``ID/1`` … and follow one another.
+    ``ids`` are those given out before: a record may itself be called ``ID/1``.
+    """
+    yield span, source_id, parent_id
+    end, last = Span(span.end, span.end), source_id
+    for number in count(1):
+        own = f"{source_id}/{number}"
+        if ids is not None:
+            own = unique(own, ids)
+        yield end, own, last
+        last = own
 
 
 def spread(
@@ -16,17 +35,10 @@ def spread(
     parent_id: str | None,
     ids: dict[str, int] | None = None,
 ) -> Iterator[Message]:
-    """Further messages have an empty span at the end, ``ID/1`` … and follow one another.
-
-    ``ids`` are those given out before: a record may itself be called ``ID/1``.
-    """
-    end = Span(span.end, span.end)
-    for number, message in enumerate(messages):
-        own = f"{source_id}/{number}" if number else source_id
-        if number and ids is not None:
-            own = unique(own, ids)
-        yield replace(message, span=end if number else span, source_id=own, parent_id=parent_id)
-        parent_id = own
+    """Messages of one record with their places and ids, as :func:`linked` tells them."""
+    links = linked(span, source_id, parent_id, ids)
+    for message, (own_span, own, parent) in zip(messages, links, strict=False):
+        yield replace(message, span=own_span, source_id=own, parent_id=parent)
 
 
 def with_open_end(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -13,6 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds, the year 5138
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _MOST_TOKENS = 2**53
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _TEXTS = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
 
 
@@ -74,7 +75,7 @@ def call(tool: str, given: Any) -> str:
 
 
 def compact_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return _JSON.encode(value)
 
 
 def text_in(blocks: Any) -> str:

@@ -187,8 +187,13 @@ class Store:
         """Take an attempt back: it was the surroundings that failed, not the content."""
         self._execute("refund_attempts", export_ids=list(export_ids))
 
-    def run(self, work: Callable[[Transaction], _T]) -> _T:
-        """Do ``work`` in one transaction; all of it again when its plan went stale."""
+    def run(
+        self, work: Callable[[Transaction], _T], meanwhile: Callable[[], None] | None = None
+    ) -> _T:
+        """Do ``work`` in one transaction; all of it again when its plan went stale.
+
+        ``meanwhile`` is done beside it; beside another try once more.
+        """
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(StalePlan),
             stop=tenacity.stop_after_attempt(_MAX_STALE),
@@ -196,7 +201,7 @@ class Store:
             reraise=True,
         ):
             with attempt:
-                return self.server.transact(work)
+                return self.server.transact(work, meanwhile=meanwhile)
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -52,6 +53,7 @@ _GRACE_S = 1.0
 STOP_S = 8.0
 
 _LOOK_S = 0.25
+_TURN_S = 0.0005
 
 
 def reachable(url: str) -> str:
@@ -62,6 +64,20 @@ def reachable(url: str) -> str:
         # Of several servers the first that answers may be a standby.
         options["target_session_attrs"] = "read-write"
     return str(make_dsn("", **{**options, **given}))
+
+
+@contextmanager
+def _taking_short_turns() -> Iterator[None]:
+    """The line's thread needs the interpreter for moments, between two answers of the server.
+
+    It would wait 5 ms for each of them beside a thread that computes.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 class Patience:
@@ -106,8 +122,13 @@ class Line:
         self._socket: socket.socket | None = None
         threading.Thread(target=self._serve, name="exportd-database", daemon=True).start()
 
-    def call(self, work: Callable[[], _T], within_s: float = math.inf) -> _T:
-        """What ``work`` returns or raises, done in the line's thread.
+    def call(
+        self,
+        work: Callable[[], _T],
+        within_s: float = math.inf,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> _T:
+        """What ``work`` returns or raises in the line's thread; ``meanwhile`` runs in this one.
 
         ``DatabaseUnavailable`` when patience ends; the line is cut then, and what the
         server did with the last statement is unknown.
@@ -117,6 +138,9 @@ class Line:
         try:
             self._patience.check(0, within_s)
             self._asked.put((outcome, work))
+            if meanwhile:
+                with _taking_short_turns():
+                    meanwhile()
             while not wait([outcome], _LOOK_S).done:
                 self._patience.check(time.monotonic() - started, within_s)
             return outcome.result()

@@ -53,8 +53,16 @@ class Server:
         self._refusal: tuple[float, DatabaseRefuses] | None = None
         self._is_rehearsal = rehearsal
 
-    def transact(self, work: Callable[[Transaction], _T], within_s: float = math.inf) -> _T:
-        """Do ``work`` in one transaction; ``within_s`` if that is less than the timeout."""
+    def transact(
+        self,
+        work: Callable[[Transaction], _T],
+        within_s: float = math.inf,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> _T:
+        """Do ``work`` in one transaction; ``within_s`` if that is less than the timeout.
+
+        ``meanwhile`` is done beside it, and waited for.
+        """
         self._respect_refusal()
         line = self._line = self._line or Line(self._url, self._patience)
 
@@ -63,7 +71,7 @@ class Server:
                 return work(Transaction(cursor))
 
         try:
-            result = line.call(transaction, within_s)
+            result = line.call(transaction, within_s, meanwhile)
         except ExportdError as error:
             self._note(error)
             raise

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from psycopg2.errors import QueryCanceled
 from psycopg2.extensions import cursor
 from psycopg2.extras import Json, execute_batch, execute_values
 
@@ -15,7 +16,7 @@ from ..growth import Point
 from ..identity import ExportFact
 from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
-from .copy import copy_text
+from .copy import PIECE_BYTES, CopyText
 from .queries import query
 from .rows import Asked, Attempt, Drop, Gathered, NewAlert, Touched
 
@@ -56,7 +57,11 @@ class Transaction:
 
     def copy(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Send rows to a named COPY statement."""
-        self._cursor.copy_expert(query(statement), copy_text(rows))
+        text = CopyText(rows)
+        try:
+            self._cursor.copy_expert(query(statement), text, PIECE_BYTES)  # type: ignore[arg-type]  # it only reads
+        except QueryCanceled as cancelled:
+            raise text.error or cancelled from None
 
     @staticmethod
     def json(value: Mapping[str, Any]) -> object:

@@ -15,6 +15,8 @@ from .recording import link, record
 from .rows import Decision, Residence
 from .transaction import Transaction
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 def write(tx: Transaction, decision: Decision) -> int:
     """Write a decision; returns the id of its segment."""
@@ -287,4 +289,4 @@ def _metadata(message: Message) -> str:
         facts["tokens"] = dict(message.tokens)
     if message.parent_id:
         facts["parent_id"] = message.parent_id
-    return json.dumps(facts, ensure_ascii=False)
+    return _JSON.encode(facts)
