@@ -25,6 +25,7 @@ ALL = [
     "0009.purges",
     "0011.comments",
     "0012.dead-letters",
+    "0014.search-index",
 ]
 
 TABLES = {
