@@ -26,6 +26,7 @@ ALL = [
     "0011.comments",
     "0012.dead-letters",
     "0014.search-index",
+    "0015.content-hash",
 ]
 
 TABLES = {

@@ -1,0 +1,1 @@
+CREATE INDEX idx_messages_content_hash ON messages (conversation_id, content_hash);
