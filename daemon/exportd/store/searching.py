@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..search.hits import Filters, Message
-from ..search.query import like
+from ..search.query import TsQuery, like
 from .transaction import Transaction
 
 # One turn: at most so many messages and bytes of text, a fraction of a second.
@@ -108,11 +108,12 @@ def is_searchable(tx: Transaction, query: str) -> bool:
 
 
 def by_words(
-    tx: Transaction, query: str, filters: Filters, limit: int, *, newest: bool
+    tx: Transaction, asked_for: TsQuery, filters: Filters, limit: int, *, newest: bool
 ) -> tuple[int, list[Message]]:
     """How many match a tsquery, and the first of them: the best, or the newest."""
     asked = {
-        "query": query,
+        **asdict(asked_for),
+        "ordered": asked_for.query != asked_for.loose,
         "newest": newest,
         "most_bytes": TEXT_BYTES,
         "most_ranked": _MOST_RANKED,

@@ -86,13 +86,18 @@ FROM unnest(%(words)s::text[]) AS word;
 SELECT numnode(to_tsquery('simple', %(query)s)) > 0;
 
 -- search_words --
--- The vectors to rank by are made of the texts, for no more than the newest of what matches.
+-- The index knows which words a message has, not their order: for that, and for the rank, the
+-- vector is made of the text. So the order is asked of what has all words and the pattern, and
+-- the rank of no more than the newest of what matches.
 WITH hits AS (
     SELECT m.message_id, coalesce(m.occurred_at, m.created_at) AS said_at,
            count(*) OVER () AS total
-    FROM to_tsquery('simple', %(query)s) AS q (query), message_search s
+    FROM to_tsquery('simple', %(loose)s) AS q (query), message_search s
     JOIN messages m USING (message_id)
     WHERE message_words(s.message_id) @@ q.query
+      AND (NOT %(ordered)s
+           OR (m.content ~* %(pattern)s
+               AND message_words(m.message_id) @@ to_tsquery('simple', %(query)s)))
       AND (%(conversation_ids)s::text[] IS NULL
            OR m.conversation_id = ANY(%(conversation_ids)s::text[]))
       AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s::text[]))

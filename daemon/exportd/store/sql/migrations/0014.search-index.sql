@@ -9,7 +9,8 @@ CREATE TABLE message_search (
     is_partial BOOLEAN DEFAULT FALSE NOT NULL
 );
 
--- Punctuation is blanked, or the parser would take a path, an address or a tag for one word.
+-- ASCII's punctuation is blanked, or the parser would take a path, an address or a tag for one
+-- word. (translate() does the same and takes four times as long.)
 -- A vector holds a megabyte, which is never reached by so many bytes of text: of n bytes, words
 -- of three letters give the most, 2.75 n.
 -- "Immutable" holds as long as every new text of a message gets a new row in message_search:
@@ -20,12 +21,12 @@ AS $$
 DECLARE
     words TEXT;
 BEGIN
-    SELECT translate(
+    SELECT regexp_replace(
                CASE WHEN octet_length(content) <= 350000 THEN content
                     ELSE left(content,
                               greatest(350000 - (octet_length(content) - length(content)),
                                        350000 / 4)) END,
-               '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                ')
+               '[!-/:-@\[-`{-~]+', ' ', 'g')
     INTO words FROM messages WHERE message_id = of_id;
     RETURN to_tsvector('simple', words) || strip(to_tsvector('exportd_english', words));
 END
