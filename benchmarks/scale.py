@@ -38,6 +38,7 @@ from exportd.workplace import Workplace, workplace
 
 _SQL = Path(__file__).with_name("scale.sql")
 _TEMPLATE = Path(__file__).with_name("scale.template.md")
+_PARTITION = Path(__file__).parents[1] / "docs/how-to/samples/partition-messages.sql"
 _ROUNDS = 30
 _WORDS = ("oven", "flour", "dough", "bake", "shelf", "price", "crumb", "tray", "yeast", "salt")
 
@@ -46,6 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--messages", type=int, default=10_000_000)
     parser.add_argument("--searchable", type=int, default=100_000)
+    parser.add_argument("--partitioned", action="store_true", help="by conversation")
     parser.add_argument("--folder", type=Path, help="where the databases lie meanwhile")
     parser.add_argument("--output", type=Path, help="the page to write")
     options = parser.parse_args()
@@ -57,6 +59,8 @@ def main() -> int:
         full, empty = (stack.enter_context(_place(folder / name)) for name in ("full", "empty"))
         for place in (full, empty):
             place.prepare()
+        if options.partitioned:
+            _execute(full.url, _PARTITION.read_text())
         filled_s = _timed(lambda: _fill(full.url, options.messages))
         lines = [f"{options.messages:,} messages, filled in {filled_s:,.0f} s.", ""]
         lines += ["## Ingest", "", *_ingest(full, empty), ""]
@@ -82,11 +86,10 @@ def _place(memory: Path) -> AbstractContextManager[Workplace]:
 
 def _fill(url: str, messages: int) -> None:
     """As a superuser, without the checks of foreign keys."""
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(_statement("fill"), {"messages": messages})
-        for name in ("analyze", "checkpoint"):
-            cursor.execute(_statement(name))
+    _execute(url, _statement("fill"), {"messages": messages})
+    for name in ("vacuum", "checkpoint"):
+        took_s = _timed(partial(_execute, url, _statement(name)))
+        click.echo(f"{name}: {took_s:,.0f} s", err=True)
 
 
 def _ingest(full: Workplace, empty: Workplace) -> Iterator[str]:
@@ -125,9 +128,7 @@ def _said(chance: random.Random, words: int) -> str:
 
 
 def _search(full: Workplace, searchable: int) -> Iterator[str]:
-    with closing(psycopg2.connect(full.url)) as connection, connection.cursor() as cursor:
-        cursor.execute(_statement("searchable"), {"messages": searchable})
-        connection.commit()
+    _execute(full.url, _statement("searchable"), {"messages": searchable})
     took_s = _timed(lambda: catch_up(full.store))
     yield f"{searchable:,} messages were indexed in {took_s:,.0f} s."
     yield ""
@@ -173,6 +174,12 @@ def _rows(
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(statement, given)
         return cursor.fetchall()
+
+
+def _execute(url: str, statement: str, given: dict[str, int] | None = None) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(statement, given)
 
 
 def _names() -> list[str]:
