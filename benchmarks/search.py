@@ -46,7 +46,7 @@ ANALYZE messages;
 
 _SIZES = """
 SELECT sum(octet_length(content)), pg_table_size('message_search'),
-       pg_relation_size('idx_message_search_vector'), pg_indexes_size('message_search')
+       pg_relation_size('idx_message_search_words'), pg_indexes_size('message_search')
 FROM messages
 """
 
@@ -60,11 +60,10 @@ WITH names AS (
     SELECT name, count(*) AS there,
            count(*) FILTER (WHERE to_tsvector('simple', content)
                                   @@ phraseto_tsquery('simple', name)) AS plain,
-           count(*) FILTER (WHERE vector @@ phraseto_tsquery(
+           count(*) FILTER (WHERE message_words(message_id) @@ phraseto_tsquery(
                'simple', translate(name, '._-', '   '))) AS ours
     FROM chosen JOIN messages
       ON content ~ ('(?<![\w.-])' || replace(name, '.', '\.') || '(?![\w.-])')
-    JOIN message_search USING (message_id)
     GROUP BY name
 )
 SELECT count(*), sum(there), 100.0 * sum(plain) / sum(there), 100.0 * sum(ours) / sum(there)
@@ -80,10 +79,12 @@ WITH words AS (
 ), counted AS (
     SELECT word,
            (SELECT count(*) FROM message_search
-            WHERE vector @@ to_tsquery('simple', quote_literal(word))) AS plain,
+            WHERE message_words(message_id)
+                  @@ to_tsquery('simple', quote_literal(word))) AS plain,
            (SELECT count(*) FROM message_search
-            WHERE vector @@ to_tsquery('simple', quote_literal(word) || '|' || quote_literal(
-                (ts_lexize('exportd_english', word))[1]))) AS ours
+            WHERE message_words(message_id)
+                  @@ to_tsquery('simple', quote_literal(word) || '|' || quote_literal(
+                      (ts_lexize('exportd_english', word))[1]))) AS ours
     FROM chosen
 )
 SELECT count(*), sum(ours), avg(100.0 * plain / ours) FROM counted

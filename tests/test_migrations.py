@@ -26,6 +26,8 @@ ALL = [
     "0011.comments",
     "0012.dead-letters",
     "0014.growth",
+    "0015.search-index",
+    "0016.content-hash",
 ]
 
 TABLES = {

@@ -48,7 +48,7 @@ def _by_text(tx: Transaction, request: Request) -> Found:
 def _by_words(tx: Transaction, request: Request, query: queries.Query) -> Found:
     stems = searching.stems(tx, query.stemmed)
     asked = query.tsquery(stems)
-    if not searching.is_searchable(tx, asked):
+    if not searching.is_searchable(tx, asked.query):
         raise RefusedRequest(queries.NO_WORD)
     total, messages = searching.by_words(
         tx, asked, request.filters, request.limit, newest=request.newest

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import RefusedRequest
@@ -46,6 +46,18 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class TsQuery:
+    """For ``to_tsquery('simple', …)``; ``loose`` is the same, whatever the order of words.
+
+    All that matches matches the regular expression ``pattern``, too.
+    """
+
+    query: str
+    loose: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One of the alternatives is to be found, of it all terms."""
 
@@ -57,12 +69,23 @@ class Query:
         terms = (term for terms in self.alternatives for term in terms)
         return sorted({term.words[0] for term in terms if term.has_endings})
 
-    def tsquery(self, stems: Mapping[str, str | None]) -> str:
-        """For ``to_tsquery('simple', …)``; ``stems`` are those of the ``stemmed`` words."""
-        return " | ".join(
-            f"({' & '.join(_tsquery(term, stems) for term in terms)})"
-            for terms in self.alternatives
+    def tsquery(self, stems: Mapping[str, str | None]) -> TsQuery:
+        """``stems`` are those of the ``stemmed`` words."""
+        return TsQuery(
+            _either([_tsquery(term, stems) for term in terms] for terms in self.alternatives),
+            _either(
+                [_tsquery(term, stems, " & ") for term in terms if not _is_not_phrase(term)]
+                for terms in self.alternatives
+            ),
+            self._pattern(),
         )
+
+    def _pattern(self) -> str:
+        """Where all that matches has a phrase of plain words, that phrase."""
+        (terms, *others) = self.alternatives
+        phrases = (t.words for t in terms if len(t.words) > 1 and not t.is_excluded)
+        plain = (words for words in phrases if all(map(_is_plain, words)))
+        return "" if others else "[^[:alnum:]]+".join(next(plain, ()))
 
 
 def parse(text: str) -> Query:
@@ -133,12 +156,26 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
-def _tsquery(term: Term, stems: Mapping[str, str | None]) -> str:
+def _either(alternatives: Iterable[list[str]]) -> str:
+    return " | ".join(f"({' & '.join(terms)})" for terms in alternatives)
+
+
+def _is_plain(word: str) -> bool:
+    """Whether it is one word to PostgreSQL's parser, whatever stands around it."""
+    return word.isascii() and word.isalnum() and word[0].isalpha()
+
+
+def _is_not_phrase(term: Term) -> bool:
+    """Whether it says nothing when the order of words does not count."""
+    return term.is_excluded and len(term.words) > 1
+
+
+def _tsquery(term: Term, stems: Mapping[str, str | None], then: str = " <-> ") -> str:
     # Words have no quotation mark and no backslash: those are punctuation.
     *first, last = (f"'{word}'" for word in term.words)
     if term.is_prefix:
         last += ":*"
     elif term.has_endings and (stem := stems.get(term.words[0])):
         last = f"({last} | '{stem}')"
-    told = f"({' <-> '.join([*first, last])})"
+    told = f"({then.join([*first, last])})"
     return f"!{told}" if term.is_excluded else told

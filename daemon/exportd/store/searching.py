@@ -12,15 +12,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..search.hits import Filters, Message
-from ..search.query import BLANKS, MARKS, like
+from ..search.query import TsQuery, like
 from .transaction import Transaction
 
 # One turn: at most so many messages and bytes of text, a fraction of a second.
 MOST_MESSAGES = 1_000
 MOST_BYTES = 1_000_000
 
-# Of one message: see index_messages.
+# Of one message; the function message_words has the same number.
 TEXT_BYTES = 350_000
+
+# Of more hits only the newest compete for being the best.
+_MOST_RANKED = 1_000
 
 _MOST_QUEUED = 500
 
@@ -42,13 +45,9 @@ def index_some(tx: Transaction) -> Indexed | None:
     waiting = tx.rows("queued_messages", queue_ids=queue_ids, most=MOST_MESSAGES + 1)
     taken = waiting[: _fitting([size for _, _, size in waiting])]
     if taken:
-        tx.execute(
-            "index_messages",
-            message_ids=[message_id for _, message_id, _ in taken],
-            marks=MARKS,
-            blanks=BLANKS,
-            most_bytes=TEXT_BYTES,
-        )
+        message_ids = [message_id for _, message_id, _ in taken]
+        tx.execute("forget_words", message_ids=message_ids)
+        tx.execute("index_messages", message_ids=message_ids, most_bytes=TEXT_BYTES)
     left = waiting[len(taken)] if len(taken) < len(waiting) else None
     if left is not None:
         done = sum(queue_id == left[0] for queue_id, _, _ in taken)
@@ -109,10 +108,16 @@ def is_searchable(tx: Transaction, query: str) -> bool:
 
 
 def by_words(
-    tx: Transaction, query: str, filters: Filters, limit: int, *, newest: bool
+    tx: Transaction, asked_for: TsQuery, filters: Filters, limit: int, *, newest: bool
 ) -> tuple[int, list[Message]]:
     """How many match a tsquery, and the first of them: the best, or the newest."""
-    asked = {"query": query, "newest": newest, "most_bytes": TEXT_BYTES}
+    asked = {
+        **asdict(asked_for),
+        "ordered": asked_for.query != asked_for.loose,
+        "newest": newest,
+        "most_bytes": TEXT_BYTES,
+        "most_ranked": _MOST_RANKED,
+    }
     return _messages(tx.rows("search_words", **asked, limit=limit, **_asked(filters)))
 
 

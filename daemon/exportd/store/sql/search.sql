@@ -53,32 +53,14 @@ CROSS JOIN LATERAL (
 WHERE q.queue_id = ANY(%(queue_ids)s::bigint[])
 ORDER BY q.queue_id, m.message_id;
 
+-- forget_words --
+-- An index entry belongs to its row: another text gets another row.
+DELETE FROM message_search WHERE message_id = ANY(%(message_ids)s::bigint[]);
+
 -- index_messages --
--- Punctuation is blanked, or the parser would take a path, an address or a tag for one word.
--- A vector holds a megabyte, which is never reached by so many bytes of text: of n bytes, words
--- of three letters give the most, 2.75 n. The offset keeps the text from being made twice.
-INSERT INTO message_search (message_id, vector, is_partial)
-SELECT t.message_id,
-       to_tsvector('simple', t.words) || strip(to_tsvector('exportd_english', t.words)),
-       t.is_partial
-FROM (
-    SELECT m.message_id,
-           translate(
-               CASE WHEN octet_length(m.content) <= %(most_bytes)s THEN m.content
-                    ELSE left(m.content,
-                              greatest(%(most_bytes)s - (octet_length(m.content)
-                                                         - length(m.content)),
-                                       %(most_bytes)s / 4)) END,
-               %(marks)s, %(blanks)s) AS words,
-           octet_length(m.content) > %(most_bytes)s AS is_partial
-    FROM messages m
-    WHERE m.message_id = ANY(%(message_ids)s::bigint[])
-    OFFSET 0
-) AS t
-ON CONFLICT (message_id) DO UPDATE
-SET vector = excluded.vector, is_partial = excluded.is_partial
-WHERE (message_search.vector, message_search.is_partial)
-      IS DISTINCT FROM (excluded.vector, excluded.is_partial);
+INSERT INTO message_search (message_id, is_partial)
+SELECT message_id, octet_length(content) > %(most_bytes)s
+FROM messages WHERE message_id = ANY(%(message_ids)s::bigint[]);
 
 -- forget_queued --
 DELETE FROM search_queue WHERE queue_id = ANY(%(queue_ids)s::bigint[]);
@@ -104,13 +86,18 @@ FROM unnest(%(words)s::text[]) AS word;
 SELECT numnode(to_tsquery('simple', %(query)s)) > 0;
 
 -- search_words --
-WITH found AS (
+-- The index knows which words a message has, not their order: for that, and for the rank, the
+-- vector is made of the text. So the order is asked of what has all words and the pattern, and
+-- the rank of no more than the newest of what matches.
+WITH hits AS (
     SELECT m.message_id, coalesce(m.occurred_at, m.created_at) AS said_at,
-           CASE WHEN %(newest)s THEN 0 ELSE ts_rank(s.vector, q.query, 1) END AS rank,
            count(*) OVER () AS total
-    FROM to_tsquery('simple', %(query)s) AS q (query), message_search s
+    FROM to_tsquery('simple', %(loose)s) AS q (query), message_search s
     JOIN messages m USING (message_id)
-    WHERE s.vector @@ q.query
+    WHERE message_words(s.message_id) @@ q.query
+      AND (NOT %(ordered)s
+           OR (m.content ~* %(pattern)s
+               AND message_words(m.message_id) @@ to_tsquery('simple', %(query)s)))
       AND (%(conversation_ids)s::text[] IS NULL
            OR m.conversation_id = ANY(%(conversation_ids)s::text[]))
       AND (%(roles)s::text[] IS NULL OR m.role = ANY(%(roles)s::text[]))
@@ -118,6 +105,14 @@ WITH found AS (
       AND (%(tools)s::text[] IS NULL OR lower(m.metadata ->> 'tool') = ANY(%(tools)s::text[]))
       AND (%(since)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR coalesce(m.occurred_at, m.created_at) < %(until)s)
+    ORDER BY said_at DESC, message_id DESC
+    LIMIT CASE WHEN %(newest)s THEN %(limit)s::bigint
+               ELSE greatest(%(limit)s::bigint, %(most_ranked)s::bigint) END
+), found AS (
+    SELECT *, CASE WHEN %(newest)s THEN 0
+                   ELSE ts_rank(message_words(message_id), to_tsquery('simple', %(query)s), 1)
+              END AS rank
+    FROM hits
     ORDER BY rank DESC, said_at DESC, message_id DESC
     LIMIT %(limit)s
 )
