@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from uuid import UUID
 
 from . import containers, formats
@@ -60,15 +59,14 @@ class Storing:
         container = None if drop.is_part else containers.recognise(raw, drop.name)
         if container:
             return self.members.ingest(drop, raw, attempt, container)
-        read = self._read_before(drop)
-        if read is None:
-            transcript = self._parse(drop, raw)
-            if not transcript.messages:
-                return self._empty(drop, attempt, transcript)
-            read = self._reading(drop, attempt, transcript, started)
+        before = self._read_before(drop)
+        transcript = before.transcript if before else self._parse(drop, raw)
         reach("parse.done")
+        if not transcript.messages:
+            return self._empty(drop, attempt, transcript)
+        read = before or self._reading(drop, attempt, transcript, started)
         reach("store.begin")
-        report = self._store.run(partial(ingest, read=read), self._read_ahead)
+        report = self._store.run(lambda tx: ingest(tx, read), self._read_ahead)
         reach("store.committed")
         return report or self._known(drop, self._store.begin(drop))
 
