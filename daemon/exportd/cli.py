@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -103,6 +104,9 @@ class _WrongSettings:
 
 def main() -> None:
     """Run the command; errors become one readable message and an exit code."""
+    # Of the thousands of messages of an export none is a cycle: looking for those less often
+    # saves a tenth of the time.
+    gc.set_threshold(20_000)
     _open_streams()
     try:
         code = cli(prog_name="exportd", standalone_mode=False)

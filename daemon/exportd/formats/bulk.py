@@ -7,6 +7,7 @@ from typing import Any
 
 _DATA_KEYS = ("data", "base64", "image_url", "url")
 _BASE64 = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/_=\r\n-]{200}")
+_MAY_HOLD = (str, dict, list)
 _ENCRYPTED = "encrypted_content"
 
 
@@ -16,7 +17,10 @@ def without_bulk(value: Any) -> Any:
     Base64 counts only under a key that holds data, or as a ``data:`` URL; text stays.
     """
     if isinstance(value, dict):
-        return {key: _member(key, inner) for key, inner in value.items()}
+        return {
+            key: _member(key, inner) if isinstance(inner, _MAY_HOLD) else inner
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [without_bulk(inner) for inner in value]
     if isinstance(value, str) and value.startswith("data:"):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import MalformedExport
 from ..models import Fault, Region, Span
@@ -18,8 +17,7 @@ _ESCAPE = ESCAPE.encode()
 _DETECTED_LINES = 200  # a session may begin with dozens of lines that are no talk
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line that holds an object, and its number from 1.
 
     ``is_plain``: no string in it has anything that is stored escaped.
