@@ -48,7 +48,7 @@ JOIN said b ON b.n = (i * 13 + s.segment_id * 5) %% 4096
 JOIN said c ON c.n = (i * 31 + s.segment_id * 11) %% 4096;
 RESET session_replication_role;
 
--- : analyze --
+-- : vacuum --
 VACUUM (ANALYZE);
 
 -- : checkpoint --
