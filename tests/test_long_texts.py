@@ -169,7 +169,7 @@ def test_a_branch_of_a_long_text_is_kept_beside_what_was_said(road: Road) -> Non
 
 @pytest.fixture(scope="module")
 def long_text() -> bytes:
-    filler = "⏺ " + "a loaf of rye\n  " * 600 + "\n\n"
+    filler = "⏺ " + (f"{'a loaf of rye ' * 12}\n  " * 57) + "\n\n"
     turns = (f"> turn {n}\n\n{filler}" for n in range(1_000))
     return ("╭─── Claude Code v2.0.42 ───╮\n\n" + "".join(turns)).encode()
 
@@ -186,7 +186,7 @@ def test_a_long_text_is_known_again_verified_and_reindexed(
     file.write_bytes(long_text + b"> more\n\n")
     report = json.loads(exportd("run", "--once", "--json").stdout)["files"][0]
     assert (report["fate"], report["new"], report["total"]) == ("ingested", 1, 2_001)
-    for command in ("verify --deep", "reindex", "verify --deep"):
+    for command in ("reindex", "verify --deep"):
         done = exportd(*command.split())
         assert done.returncode == 0, done.stdout + done.stderr
     assert rows(database_url, "SELECT count(*) FROM messages") == [(2_001,)]
