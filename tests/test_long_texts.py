@@ -13,7 +13,7 @@ from conftest import Command, rows
 from test_growth import Talk
 from test_pipeline import Road, another, road
 
-from exportd import containers
+from exportd import containers, growth
 from exportd.containers import Bounds, TextParts, text_parts
 from exportd.formats import claude_code_text
 from exportd.models import Fate
@@ -138,6 +138,40 @@ def test_of_a_grown_one_the_last_part_alone_is_parsed(
     monkeypatch.setattr(claude_code_text, "parse", parse)
     assert road.drop("2026-02-02-talk.txt", raw + b"> more\n\n> bread\n\n").new == 2
     assert len(parsed) == 2  # the header, and the last part
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_the_known_parts_of_a_grown_one_are_not_looked_at(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And yet they are in it, as when each is asked for: for people, verify and a purge."""
+    monkeypatch.setattr(growth, "HEAD_BYTES", 64)
+    talk = _talk(6)
+    raw = talk.export(talk.turns, "bakery")
+    first = road.drop("2026-02-01-talk.txt", raw)
+    begun: list[Drop] = []
+    begin = road.store.begin
+
+    def counted(drop: Drop) -> Attempt:
+        begun.append(drop)
+        return begin(drop)
+
+    monkeypatch.setattr(road.store, "begin", counted)
+    grown = road.drop("2026-02-01-talk.txt", raw + b"> more\n\n")
+    assert len(begun) <= 3  # the file, its last part, and one more
+    assert (grown.new, grown.total) == (1, first.total + 1)
+    assert (grown.conversation_id, grown.fate) == (first.conversation_id, first.fate)
+    inside = "SELECT locator FROM drops WHERE parent_export_id = (SELECT {}(parent_export_id)"
+    one, other = (
+        rows(road.url, f"{inside.format(which)} FROM drops) ORDER BY drop_id")
+        for which in ("min", "max")
+    )
+    assert other[: len(one) - 1] == one[:-1]
+    assert 0 <= len(other) - len(one) <= 1
+    begun.clear()
+    again = road.drop("2026-02-03-under-another-name.txt", raw + b"> more\n\n> bread\n\n")
+    assert again.new == 1
+    assert len(begun) > len(other)
 
 
 @pytest.mark.usefixtures("short_parts")

@@ -8,7 +8,7 @@ container, which is archived as it came.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from uuid import uuid5
 
@@ -22,7 +22,7 @@ from .file_bytes import sha256
 from .formats.text import printable
 from .models import Anomaly, Fate, Raw, Report, Severity, Transcript
 from .render.wording import some
-from .store import Attempt, Drop, Store
+from .store import Attempt, Drop, Part, Store, take_parts
 
 MAX_DEPTH = 3  # a zip in a zip in a zip
 _MOST_NAMES = 5
@@ -113,8 +113,17 @@ class Members:
         self._refund = refund
         self.moving: Callable[[], None] = lambda: None
 
-    def ingest(self, drop: Drop, raw: Raw, attempt: Attempt, container: Container) -> Report:
+    def ingest(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        container: Container,
+        known: list[Part] | None = None,
+    ) -> Report:
         """Every member to its fate; then the container is done with.
+
+        ``known`` are the parts of one that this one begins like; in the last it may differ.
 
         Raises ``PermanentError`` where none of them is a conversation.
         """
@@ -129,7 +138,7 @@ class Members:
         # A member that kills the process is found by its own attempts.
         self._store.refund_attempt(attempt.export_id)
         found = _Sum(container.MEMBER)
-        for member in container.members(raw, drop.name, self._bounds):
+        for member in self._news(drop, raw, attempt, container, known, found):
             self.moving()
             self._member(drop, attempt.export_id, member, container, found)
         if not found.reports:
@@ -157,6 +166,25 @@ class Members:
             completed=found.completed,
             anomalies=tuple(found.anomalies),
         )
+
+    def _news(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        container: Container,
+        known: list[Part] | None,
+        into: _Sum,
+    ) -> Iterator[Member]:
+        """All members but the parts that are known to be in it; those are only counted."""
+        if not known or not isinstance(container, JsonlParts | TextParts):
+            return container.members(raw, drop.name, self._bounds)
+        *others, last = known
+        self._store.run(lambda tx: take_parts(tx, drop, attempt.export_id, others))
+        into.reports[Fate.DUPLICATE_FILE] += len(others)
+        into.total += sum(part.message_count or 0 for part in others)
+        into.conversations |= {p.conversation_id for p in others if p.conversation_id}
+        return container.members_from(raw, drop.name, self._bounds, last.locator)
 
     def _member(
         self, parent: Drop, export_id: int, member: Member, holder: Container, into: _Sum

@@ -27,7 +27,7 @@ from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .growing import read_point
+from .growing import known_parts, parts, read_point, take_parts
 from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
@@ -41,6 +41,7 @@ from .rows import (
     Drop,
     Gathered,
     NewAlert,
+    Part,
     Residence,
     SessionExport,
     Shown,
@@ -60,6 +61,7 @@ __all__ = [
     "Leased",
     "NewAlert",
     "Outbox",
+    "Part",
     "Removed",
     "Residence",
     "Rewritten",
@@ -76,7 +78,9 @@ __all__ = [
     "discard_staging",
     "fingerprint",
     "known_migrations",
+    "known_parts",
     "migrate",
+    "parts",
     "pending",
     "prepare_staging",
     "relocate",
@@ -85,6 +89,7 @@ __all__ = [
     "sole_staging",
     "staging_url",
     "swap",
+    "take_parts",
     "write",
 ]
 
