@@ -110,15 +110,16 @@ def test_sql_stands_in_sql_files_alone() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     wiring = {
-        "__init__", "__main__", "api", "backup", "checkpoint", "claude_code", "cli",
-        "command_group", "commands", "conditions", "config", "crash", "dead_letters", "digest",
-        "file_bytes", "folders", "handover", "health", "hook", "housekeeping", "import_state",
-        "indexer", "ingest", "late_sidecars", "lifecycle", "limits", "log", "lookout",
-        "lookup", "members", "metrics", "moves", "notify", "once", "outcome", "outlet",
-        "packed", "pipeline", "progress", "purge", "purge_report", "rehearsal", "reindex",
-        "relay", "residence", "rewriting", "secret_files", "service",
-        "sessions", "settings", "spool_relay", "state_report", "state_rollback", "storing",
-        "teller", "turn_thread", "verify", "waiting", "waits", "whereabouts", "workplace",
+        "__init__", "__main__", "api", "backlog", "backup", "checkpoint", "claude_code",
+        "cli", "command_group", "commands", "conditions", "config", "crash", "dead_letters",
+        "digest", "file_bytes", "folders", "group", "handover", "health", "hook",
+        "housekeeping", "import_state", "indexer", "ingest", "late_sidecars", "lifecycle",
+        "limits", "log", "lookout", "lookup", "members", "metrics", "moves", "notify",
+        "once", "outcome", "outlet", "packed", "pipeline", "progress", "purge",
+        "purge_report", "rehearsal", "reindex", "relay", "residence", "rewriting",
+        "secret_files", "service", "sessions", "settings", "spool_relay", "state_report",
+        "state_rollback", "storing", "teller", "turn_thread", "verify", "waiting", "waits",
+        "whereabouts", "workplace",
     }  # fmt: skip
     assert set(_modules()) == CORE | RIM | wiring
 

@@ -22,6 +22,7 @@ from exportd.containers.json_list import JsonList
 from exportd.errors import DiskTrouble, TransientError
 from exportd.file_bytes import FileBytes
 from exportd.models import Fate
+from exportd.store import Attempt, Drop
 
 __all__ = ["another", "road"]  # fixtures
 

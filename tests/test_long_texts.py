@@ -17,6 +17,7 @@ from exportd import containers, growth
 from exportd.containers import Bounds, TextParts, text_parts
 from exportd.formats import claude_code_text
 from exportd.models import Fate
+from exportd.store import Attempt, Drop
 
 __all__ = ["another", "road"]  # fixtures
 

@@ -28,7 +28,8 @@ from exportd.store.queries import _all
 UTILITY = {
     "analyze", "begin_part", "check_indices", "clear_search", "clear_stored", "copy_messages",
     "create_application_role", "create_staging", "defer_indices", "discard_staging",
-    "end_part", "grant_application", "lock_stored", "owner_role", "rewrite_purged",
+    "end_part", "grant_application", "lock_stored", "lookup_snapshot", "owner_role",
+    "rewrite_purged",
     "sign_staging", "snapshot", "undo_part", "unmark_restoring", "vacuum_purged",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from .folders import (
     write_file,
 )
 from .formats.text import printable
-from .moves import REASON, disk_trouble, drop, holds, is_taken, move, with_end
+from .moves import REASON, disk_trouble, drop, holds, is_taken, move, move_new, with_end
 from .packed import digest_of, is_packed, packed_name, size_of
 
 MARK = ".exportd-archive"
@@ -89,6 +89,24 @@ class Archive:
         """
         reach("archive.begin")
         return self._put(path, path.name, sha256, archived_as)
+
+    def keep_new(self, paths: Sequence[Path]) -> list[str | None]:
+        """Move files that were never archived into the archive; their names there.
+
+        None where that is not simple, say because the name is taken: ``keep`` sees to it.
+        """
+        places = [self._folders.archive / path.name for path in paths]
+        free = [not _has_packed(place) for place in places]
+        pairs = [
+            pair
+            for pair, is_free in zip(zip(paths, places, strict=True), free, strict=True)
+            if is_free
+        ]
+        try:
+            moved = dict(zip((path for path, _ in pairs), move_new(pairs), strict=True))
+        except OSError as error:
+            raise disk_trouble(paths[0], self._folders.archive, error) from error
+        return [path.name if moved.get(path) else None for path in paths]
 
     def put(self, path: Path, name: str, sha256: str) -> str:
         """Move a file that exportd wrote into the archive, as ``name`` if that is free."""

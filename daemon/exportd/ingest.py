@@ -43,6 +43,34 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
     None when the same bytes, dropped into another folder, were stored since the attempt.
     Raises ``Doubtful``.
     """
+    begun = beginning(read)
+    gathered = (
+        _behind(tx, read.point, read.transcript) if read.point else _gather(tx, read, begun)
+    )
+    if tx.is_ingested(read.attempt.export_id):
+        return None
+    placement = _placement(read, gathered)
+    decision = _decide(tx, read, begun.fact, placement, gathered)
+    reach("store.gathered")
+    write(tx, decision)
+    names = {begun.fact.name}
+    if placement.segment and decision.residence.left_id:
+        names |= {name for export in placement.segment.exports for name in export.names}
+    report = report_of(read.drop, decision, follow(tx, names))
+    reach("store.written")
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What an export's segment is found by: how it begins, and its name where that counts."""
+
+    fact: identity.ExportFact
+    head: str | None
+    named: str | None
+
+
+def beginning(read: Reading) -> Beginning:
     transcript = read.transcript
     fact = identity.ExportFact(
         name=read.attempt.first_name,
@@ -54,29 +82,19 @@ def ingest(tx: Transaction, read: Reading) -> Report | None:
         session_id=transcript.session_id,
         title=transcript.title,
     )
-    gathered = _behind(tx, read.point, transcript) if read.point else _gather(tx, read, fact)
-    if tx.is_ingested(read.attempt.export_id):
-        return None
-    placement = _placement(read, gathered)
-    decision = _decide(tx, read, fact, placement, gathered)
-    reach("store.gathered")
-    write(tx, decision)
-    names = {fact.name}
-    if placement.segment and decision.residence.left_id:
-        names |= {name for export in placement.segment.exports for name in export.names}
-    report = _report(read.drop, decision, follow(tx, names))
-    reach("store.written")
-    return report
+    head = head_hash(read.places)
+    is_named = transcript.session_id is not None or _is_counted(transcript)
+    return Beginning(fact, head, _named(fact, head) if is_named else None)
 
 
-def _gather(tx: Transaction, read: Reading, fact: identity.ExportFact) -> Gathered:
-    transcript, head = read.transcript, head_hash(read.places)
+def _gather(tx: Transaction, read: Reading, begun: Beginning) -> Gathered:
+    transcript = read.transcript
     follows = transcript.follows if _follows_part(read) else None
     if follows and (gathered := tx.behind_part(follows)):
         return gathered
-    is_named = transcript.session_id is not None or _is_counted(transcript)
-    named = _named(fact, head) if is_named else None
-    return tx.candidates(head, transcript.format, named, transcript.session_id, _touched(read))
+    return tx.candidates(
+        begun.head, transcript.format, begun.named, transcript.session_id, _touched(read)
+    )
 
 
 def _behind(tx: Transaction, point: Point, transcript: Transcript) -> Gathered:
@@ -117,8 +135,29 @@ def _decide(
     placement: Placement,
     gathered: Gathered,
 ) -> Decision:
-    transcript, stored = read.transcript, placement.segment
-    segment = SegmentFact(
+    stored = placement.segment
+    segment = segment_fact(placement, fact)
+    resolution = resolve(tx, segment)
+    is_new = tx.ensure_conversation(resolution.conversation_id)
+    residence = reside(tx, segment, resolution, placement)
+    before, behind = _neighbours(tx, residence)
+    surroundings = Surroundings(
+        residence=residence,
+        conversation_is_new=is_new and residence.left_id is None,
+        known_indices=gathered.indices(stored),
+        known_ids=tx.source_ids(stored, _followed(read.transcript)),
+        message_ids=gathered.message_ids[stored.segment_id] if stored else (),
+        before=before,
+        behind=behind,
+        places=gathered.places(stored),
+    )
+    return decided(read, fact, placement, surroundings)
+
+
+def segment_fact(placement: Placement, fact: identity.ExportFact) -> SegmentFact:
+    """The segment of an export as it will be, once the plan is carried out."""
+    stored = placement.segment
+    return SegmentFact(
         segment_id=stored.segment_id if stored else NEW_SEGMENT,
         conversation_id=stored.conversation_id if stored else "",
         first_index=stored.first_index if stored else 0,
@@ -126,10 +165,31 @@ def _decide(
         exports=(*(stored.exports if stored else ()), fact),
         head_hash=placement.head_hash,
     )
-    resolution = resolve(tx, segment)
-    is_new = tx.ensure_conversation(resolution.conversation_id)
-    residence = reside(tx, segment, resolution, placement)
-    before, behind = _neighbours(tx, residence)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is stored around an export: all that a decision needs beside its own content.
+
+    ``known_indices`` and ``known_ids`` are native ones of its segment, ``message_ids`` and
+    ``places`` those of its stored messages, in order.
+    """
+
+    residence: Residence
+    conversation_is_new: bool
+    known_indices: frozenset[int] = frozenset()
+    known_ids: frozenset[str] = frozenset()
+    message_ids: tuple[int, ...] = ()
+    before: SegmentFact | None = None
+    behind: SegmentFact | None = None
+    places: tuple[Place, ...] = ()
+
+
+def decided(
+    read: Reading, fact: identity.ExportFact, placement: Placement, around: Surroundings
+) -> Decision:
+    """Everything that is to be written of an export."""
+    transcript, resolution = read.transcript, around.residence.resolution
     sizes = text_sizes(transcript.messages)
     elapsed_s = time.monotonic() - read.started
     finding = anomalies.Finding(
@@ -139,14 +199,14 @@ def _decide(
         is_part=read.drop.is_part,
         transcript=transcript,
         placement=placement,
-        known_indices=gathered.indices(stored),
-        known_ids=tx.source_ids(stored, _followed(transcript)),
+        known_indices=around.known_indices,
+        known_ids=around.known_ids,
         conversation_id=resolution.conversation_id,
         reason=printable(resolution.reason),
-        conversation_is_new=is_new and residence.left_id is None,
+        conversation_is_new=around.conversation_is_new,
         elapsed_s=elapsed_s,
-        before=before,
-        behind=behind,
+        before=around.before,
+        behind=around.behind,
         thresholds=read.thresholds,
     )
     return Decision(
@@ -158,21 +218,21 @@ def _decide(
         transcript=transcript,
         hashes=tuple(min(place.hashes) for place in read.places),
         placement=placement,
-        message_ids=gathered.message_ids[stored.segment_id] if stored else (),
-        residence=residence,
+        message_ids=around.message_ids,
+        residence=around.residence,
         anomalies=tuple(anomalies.find(finding)),
         savings_pct=_savings_pct(transcript, sizes, placement.plan),
         elapsed_s=elapsed_s,
         is_part=read.drop.is_part,
-        point=_next_point(read, placement, gathered, sizes),
+        point=_next_point(read, placement, around.places, sizes),
     )
 
 
 def _next_point(
-    read: Reading, placement: Placement, gathered: Gathered, sizes: Sequence[int]
+    read: Reading, placement: Placement, known: Sequence[Place], sizes: Sequence[int]
 ) -> Point | None:
     """From where this export can be gone on, when it comes again and has grown."""
-    source, stored = read.source, placement.segment
+    source = read.source
     own = read.point.head_hash if read.point else head_hash(read.places)
     if source is None or own != placement.head_hash:
         return None
@@ -181,7 +241,7 @@ def _next_point(
         read.places,
         sizes,
         placement.plan,
-        next((c.places for c in gathered.candidates if c.segment is stored), ()),
+        known,
         own,
         source,
     )
@@ -245,7 +305,8 @@ def _savings_pct(transcript: Transcript, sizes: Sequence[int], plan: Plan) -> fl
     return round(100 * known / total, 2) if total else 0.0
 
 
-def _report(drop: Drop, decision: Decision, followed: set[str]) -> Report:
+def report_of(drop: Drop, decision: Decision, followed: set[str]) -> Report:
+    """What became of an export; ``followed`` are other conversations that changed by it."""
     plan, residence = decision.placement.plan, decision.residence
     left = {residence.left_id} if residence.left_id else set()
     return Report(

@@ -38,13 +38,13 @@ class Manifest:
     def __init__(self, archive: Path) -> None:
         self._path = archive / NAME
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add one line, whole and durable; ``DiskTrouble`` where that is impossible.
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Add a line for each, whole and durable; ``DiskTrouble`` where that is impossible.
 
         A line that a full disk or a kill cut short stays as it is, and the next one
         begins on a line of its own.
         """
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records).encode()
         reach("manifest.begin")
         try:
             is_new = not self._path.exists()
@@ -52,7 +52,7 @@ class Manifest:
             try:
                 size = os.fstat(descriptor).st_size
                 torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-                _write(descriptor, b"\n" + line if torn else line)
+                _write(descriptor, b"\n" + lines if torn else lines)
                 reach("manifest.written")
                 os.fsync(descriptor)
             finally:

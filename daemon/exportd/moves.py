@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from .crash import reach
@@ -51,12 +52,40 @@ def move(path: Path, place: Path, sha256: str | None) -> bool:
         fsync_directory(place.parent)
         fsync_directory(path.parent)
         return True
-    reach("archive.linked")
-    fsync_directory(place.parent)
-    reach("archive.durable")
-    drop(path)
-    reach("archive.done")
+    unlink_durably([(path, place)])
     return True
+
+
+def move_new(pairs: Sequence[tuple[Path, Path]]) -> list[bool]:
+    """Move files to places of one folder, with what is made durable made so for all at once.
+
+    False where that is not simple: the place is taken, the file has another name, or hard
+    links are refused; ``move`` sees to it then.
+    """
+    moved = []
+    for path, place in pairs:
+        try:
+            is_simple = path.lstat().st_nlink == 1
+            if is_simple:
+                os.link(path, place, follow_symlinks=False)
+        except OSError:
+            is_simple = False
+        moved.append(is_simple)
+    unlink_durably([pair for pair, is_moved in zip(pairs, moved, strict=True) if is_moved])
+    return moved
+
+
+def unlink_durably(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Each file has both names: the second ones are made durable, then the first ones go."""
+    reach("archive.linked")
+    for folder in {place.parent for _, place in pairs}:
+        fsync_directory(folder)
+    reach("archive.durable")
+    for path, _ in pairs:
+        path.unlink()
+    for folder in {path.parent for path, _ in pairs}:
+        fsync_directory(folder)
+    reach("archive.done")
 
 
 def is_same(path: Path, place: Path) -> bool:

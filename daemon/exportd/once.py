@@ -103,8 +103,7 @@ def _drain(place: Workplace) -> Iterator[Report]:
                 place.settling.see(path, time.monotonic())
                 seen.add(path)
         settled = list(place.settling.settled(time.monotonic(), time.time()))
-        for path in settled:
-            report = place.pipeline.ingest(path)
+        for path, report in place.pipeline.ingest_all(settled):
             if report:
                 yield report
             if not is_deferred(report):

@@ -9,7 +9,7 @@ start goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from .dead_letters import DeadLetters
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
+from .group import Group, grouped
 from .intake import Claim, Intake
 from .intake.sidecar import read_sidecar
 from .late_sidecars import LateSidecars
@@ -62,6 +63,7 @@ class Pipeline:
         self._sidecars = sidecars
         self.dead_letters = DeadLetters(folders, store)
         self._storing = Storing(store, limits, self._refund)
+        self._group = Group(folders, intake, store, archive, manifest, self._storing)
         self._owed: list[Callable[[], None]] = []
 
     @property
@@ -86,17 +88,58 @@ class Pipeline:
             return logged(_deferred(escape(path.name), error))
         return self.resume(claim) if claim else None
 
+    def ingest_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Report | None]]:
+        """Dropped files to their fates, in their order; small ones in groups."""
+        for group in grouped(paths):
+            if len(group) == 1:
+                yield group[0], self.ingest(group[0])
+            else:
+                yield from self._ingest_group(group)
+
+    def _ingest_group(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Report | None]]:
+        claims: dict[Path, Claim | None] = {}
+        deferred: dict[Path, TransientError] = {}
+        try:
+            self._store.ping()
+            self._repay()
+            self._intake.check_space()
+            place = self._intake.place()
+            for path in paths:
+                try:
+                    claims[path] = self._intake.take(path, place)
+                except TransientError as error:
+                    deferred[path] = error
+            ours = {path: claim for path, claim in claims.items() if claim}
+            self._intake.make_durable(place, ours)
+        except TransientError as error:
+            yield from ((path, logged(_deferred(escape(path.name), error))) for path in paths)
+            return
+        reports, grown = self._group.take(list(ours.values()))
+        self._end_all_dead_letters(reports.values())
+        for path in paths:
+            if path in deferred:
+                yield path, logged(_deferred(escape(path.name), deferred[path]))
+            elif (claim := claims[path]) is None:
+                yield path, None
+            elif report := reports.get(claim.claim_id):
+                yield path, logged(report)
+            else:
+                yield path, self.resume(claim, grown.get(claim.claim_id))
+
     @property
     def _memory_dir(self) -> str:
         return escape(str(self._folders.memory))
 
-    def resume(self, claim: Claim) -> Report:
-        """A claimed file to its fate; the sweep at start enters here."""
+    def resume(self, claim: Claim, grown: Attempt | None = None) -> Report:
+        """A claimed file to its fate; the sweep at start enters here.
+
+        ``grown``: the attempt on what it was before it changed, if that was stored.
+        """
         started = time.monotonic()
         try:
             self._repay()
             self._intake.check_space()
-            report = self._left_behind(claim) or self._to_fate(claim)
+            report = self._left_behind(claim) or self._to_fate(claim, grown)
         except TransientError as error:
             report = _deferred(escape(claim.name), error)
         return logged(replace(report, duration_s=time.monotonic() - started))
@@ -108,9 +151,8 @@ class Pipeline:
             self._intake.forget(claim)
         return report
 
-    def _to_fate(self, claim: Claim) -> Report:
+    def _to_fate(self, claim: Claim, attempt: Attempt | None) -> Report:
         drop = Drop(claim.claim_id, escape(claim.name), self._memory_dir)
-        attempt: Attempt | None = None
         report: Report | None = None
         rounds = 0
         try:
@@ -205,6 +247,13 @@ class Pipeline:
         if any(anomaly.kind == "dead_letter" for anomaly in report.anomalies):
             self.dead_letters.note()
         self._owe(partial(self.dead_letters.settle, drop.name, attempt.export_id))
+
+    def _end_all_dead_letters(self, reports: Collection[Report]) -> None:
+        """The same for a group: what is open is looked through once."""
+        if any(one.kind == "dead_letter" for report in reports for one in report.anomalies):
+            self.dead_letters.note()
+        if reports:
+            self._owe(self.dead_letters.settle)
 
     def _dead_letter(
         self,

@@ -58,6 +58,22 @@ def reside(
     )
 
 
+def begin(
+    segment: SegmentFact, resolution: identity.Resolution, placement: Placement
+) -> Residence:
+    """The same for the first segment of a conversation that is new."""
+    target = resolution.conversation_id
+    slots, moves = arrange(placement, replace(segment, conversation_id=target), ())
+    return Residence(
+        resolution,
+        None,
+        tuple(slots),
+        tuple(moves),
+        _aliases(target, segment, ()),
+        {target: identity.description(segment.exports, resolution)},
+    )
+
+
 def _descriptions(
     tx: Transaction,
     slots: Sequence[Slot],

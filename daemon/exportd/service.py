@@ -6,11 +6,14 @@ import os
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 
 import structlog
 
 from .errors import DatabaseUnavailable, DiskTrouble, TransientError
+from .group import MOST_FILES
 from .health import Answer, Health, told
 from .housekeeping import Housekeeping
 from .lookout import Lookout
@@ -151,26 +154,38 @@ class Service:
             self._look_around()
             if self._waits.due():
                 self._try_again()
-            try:
-                path = watcher.ready.get(timeout=0.5)
-            except queue.Empty:
+            paths = self._next()
+            if not paths:
                 self._housekeeping.step(time.monotonic(), self._is_idle)
                 continue
-            watcher.done(path)  # first, so that a new file of this name is seen meanwhile
-            report = self._place.pipeline.ingest(path)
-            if report:
-                self._note(report)
+            deferred = False
+            for _, report in self._place.pipeline.ingest_all(paths):
+                self._progress.beat("worker")
+                if report:
+                    self._note(report)
+                deferred |= is_deferred(report)
             late = time.monotonic() - told_at > TELL_EVERY_S
             if watcher.ready.empty() or late:
                 self._place.teller.tell()
                 told_at = time.monotonic()
                 if self._place.teller.is_behind:
                     self._waits.begin()
-            if is_deferred(report) and not self._place.answers():
+            if deferred and not self._place.answers():
                 self._wait_for_database(self._proceed)
                 watcher.rescan()
-            if is_deferred(report):
+            if deferred:
                 self._waits.begin()
+
+    def _next(self) -> list[Path]:
+        """Settled files that wait, not more than go together; none for half a second."""
+        paths: list[Path] = []
+        with suppress(queue.Empty):
+            paths.append(self._watcher.ready.get(timeout=0.5))
+            while len(paths) < MOST_FILES:
+                paths.append(self._watcher.ready.get_nowait())
+        for path in paths:  # first, so that a new file of this name is seen meanwhile
+            self._watcher.done(path)
+        return paths
 
     def _is_idle(self) -> bool:
         self._progress.beat("worker")

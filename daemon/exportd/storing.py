@@ -54,7 +54,6 @@ class Storing:
                 "because storing it took longer than timeout in [database]; it was set aside "
                 "so that others can be read. Please report it"
             )
-        started = time.monotonic()
         reach("parse.begin")
         known_bytes = prefix.size_bytes if prefix else 0
         container = None if drop.is_part else containers.recognise(raw, drop.name, known_bytes)
@@ -63,9 +62,8 @@ class Storing:
             held = self.members.ingest(drop, raw, attempt, container, known)
             self._keep_parts(drop, raw, attempt, container, prefix)
             return held
-        check_size(raw, self._limits)
         point = self._store.point(prefix.sha256) if prefix else None
-        read = self._read(drop, raw, attempt, started, prefix, point)
+        read = self._read(drop, raw, attempt, prefix, point)
         reach("parse.done")
         if not read.transcript.messages:
             return self._empty(drop, attempt, read.transcript)
@@ -73,21 +71,34 @@ class Storing:
         try:
             report = self._store.run(lambda tx: ingest(tx, read))
         except Doubtful:
-            whole = self._read(drop, raw, attempt, started, prefix)
+            whole = self._read(drop, raw, attempt, prefix)
             report = self._store.run(lambda tx: ingest(tx, whole))
         reach("store.committed")
         return report or self._known(drop, self._store.begin(drop))
+
+    def reading(self, drop: Drop, raw: Raw, attempt: Attempt) -> Reading | None:
+        """A first attempt on a content, parsed; None where ``store`` has to see to it."""
+        if (attempt.state, attempt.attempts) != ("claimed", 1) or attempt.outcome:
+            return None
+        if containers.recognise(raw, drop.name):
+            return None
+        try:
+            read = self._read(drop, raw, attempt)
+        except PermanentError:
+            return None
+        return read if read.transcript.messages else None
 
     def _read(
         self,
         drop: Drop,
         raw: Raw,
         attempt: Attempt,
-        started: float,
-        prefix: Prefix | None,
+        prefix: Prefix | None = None,
         point: Point | None = None,
     ) -> Reading:
         """The parsed content: all of it, or what stands behind ``point`` alone."""
+        started = time.monotonic()
+        check_size(raw, self._limits)
         with within(self._limits.parse_timeout_s):
             held = raw[:]
             check_content(held, self._limits)

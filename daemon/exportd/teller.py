@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from .crash import reach
 from .errors import TransientError
 from .folders import Folders, write_file
 from .formats.text import escape
-from .models import Report
+from .models import Report, StoredConversation
 from .render.markdown import markdown
 from .render.status import status_report
 from .statuslog import StatusLog
@@ -23,6 +24,10 @@ log = structlog.get_logger()
 
 # So many reports wait for a status log that cannot be written.
 _MAX_REPORTS = 10_000
+
+# So many conversations are read at once; long ones page by page.
+_AT_ONCE = 100
+_WRITERS = 8
 
 
 class Teller:
@@ -99,26 +104,51 @@ class Teller:
         return self._report(total) if self._reports else None
 
     def _write_sessions(self) -> None:
-        for conversation_id in sorted(self._changed):
-            try:
-                self._write_session(conversation_id)
-            except OSError as error:
-                log.warning(
-                    "session.failed", conversation_id=conversation_id, reason=error.strerror
-                )
-            except TransientError:
-                raise
-            except Exception:  # a bug, or too little memory for it: the others go on
-                log.exception("session.bug", conversation_id=conversation_id)
-            else:
-                self._changed.discard(conversation_id)
+        changed = sorted(self._changed)
+        for start in range(0, len(changed), _AT_ONCE):
+            ids = changed[start : start + _AT_ONCE]
+            held = self._held(ids)
+            with ThreadPoolExecutor(_WRITERS) as pool:  # a disk makes many durable at once
+                list(pool.map(self._try_session, held, held.values()))
+            for conversation_id in ids:
+                if conversation_id not in held:
+                    self._try_session(conversation_id)
         if not self._changed:
             self._store.mark_told(escape(str(self._folders.memory)))
             reach("tell.marked")
 
-    def _write_session(self, conversation_id: str) -> None:
-        conversation = self._store.conversation(conversation_id)
+    def _held(self, ids: list[str]) -> dict[str, StoredConversation]:
+        """Those of a batch that are short, read at once, unless one of them forbids it."""
+        if len(ids) == 1:
+            return {}
+        try:
+            found = self._store.conversations(ids)
+        except TransientError:
+            raise
+        except Exception as error:
+            log.warning("sessions.one_by_one", error_class=type(error).__name__)
+            return {}
+        return {one.conversation_id: one for one in found if isinstance(one.messages, list)}
+
+    def _try_session(
+        self, conversation_id: str, held: StoredConversation | None = None
+    ) -> None:
+        try:
+            self._write_session(conversation_id, held)
+        except OSError as error:
+            log.warning(
+                "session.failed", conversation_id=conversation_id, reason=error.strerror
+            )
+        except TransientError:
+            raise
+        except Exception:  # a bug, or too little memory for it: the others go on
+            log.exception("session.bug", conversation_id=conversation_id)
+        else:
+            self._changed.discard(conversation_id)
+
+    def _write_session(self, conversation_id: str, held: StoredConversation | None) -> None:
         path = self._folders.sessions / f"{conversation_id}.md"
+        conversation = held or self._store.conversation(conversation_id)
         if conversation is None:
             path.unlink(missing_ok=True)
         else:

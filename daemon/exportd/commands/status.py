@@ -13,7 +13,7 @@ import click
 
 from ..channels import connected
 from ..errors import TransientError
-from ..folders import Folders, disk_bytes, filling, low_space
+from ..folders import Folders, disk_bytes, filling, is_sidecar, low_space
 from ..formats.text import escape, printable
 from ..lifecycle import channels_of, database, holder, process
 from ..models import RiskLevel, Severity
@@ -127,7 +127,7 @@ def _stored(settings: Settings, folders: Folders, store: Store) -> Stored:
 
 def _waiting(settings: Settings, folders: Folders, otherwise: str) -> Waiting:
     patience = Patience(settings.settle_time, settings.empty_timeout)
-    in_flight = len(list(folders.inflight.glob("*")))
+    in_flight = sum(not is_sidecar(path.name) for path in folders.inflight.glob("*/*"))
     return survey(folders.exports, patience, in_flight, otherwise, _OLDEST)
 
 

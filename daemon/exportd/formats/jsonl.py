@@ -67,6 +67,8 @@ def first_records(head: bytes) -> Iterator[dict[str, Any]]:
     """The objects in the first lines, for detection; damaged lines are passed over."""
     found = filter(bytes.strip, head.removeprefix(BOM).split(b"\n"))
     for content in islice(found, _DETECTED_LINES):
+        if content.lstrip(b" \t\r")[:1] != b"{":
+            continue  # every text is asked whether it is JSON, and to find out is dear
         try:
             yield record(content)
         except MalformedExport:

@@ -1,13 +1,13 @@
 """Claim a dropped file, read it and hash it.
 
-The rename into ``.exportd/inflight/<claim id>/`` is the lock: of two workers one wins.
+The rename into ``.exportd/inflight/<uuid>/`` is the lock: of two workers one wins.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from ..crash import reach
 from ..errors import DiskTrouble, PermanentError, TransientError
 from ..file_bytes import HELD_BYTES, FileBytes
 from ..folders import (
+    SIDECAR,
     Folders,
     fsync_directory,
     is_no_folder,
@@ -24,6 +25,7 @@ from ..folders import (
     low_space,
     sidecar_of,
 )
+from ..formats.text import escape
 from ..growth import Beginnings, Hashing, Prefix
 from ..models import Raw
 from .files import has_writer, is_synced, opened, read_chunks
@@ -78,32 +80,57 @@ class Intake:
 
     def claim(self, path: Path) -> Claim | None:
         """Take a dropped file; None when it is gone, because another took it."""
-        claim_id = uuid.uuid4()
-        place = self._folders.inflight / str(claim_id)
+        place = self.place()
+        claim = self.take(path, place)
+        self.make_durable(place, {path: claim} if claim else {})
+        return claim
+
+    def place(self) -> Path:
+        """A place in flight for files that are claimed together."""
+        place = self._folders.inflight / str(uuid.uuid4())
         reach("claim.begin")
         try:
             place.mkdir(mode=0o700)
         except OSError as error:
-            # Without the claim's id: what waits is told once, for it has the same reason.
+            # Without the place's id: what waits is told once, for it has the same reason.
             raise DiskTrouble(
                 f"{place.parent}: no folder can be made there ({error.strerror})"
             ) from error
         reach("claim.place")
+        return place
+
+    def take(self, path: Path, place: Path) -> Claim | None:
+        """Into a place where no file has its name; ``make_durable`` is to follow."""
         try:
             with self._folder_of(path) as source:
                 os.rename(path.name, place / path.name, src_dir_fd=source)
                 reach("claim.renamed")
                 self._take_along(sidecar_of(path), source, place)
                 reach("claim.sidecar")
-                self._make_durable(place, source)
         except (FileNotFoundError, NotADirectoryError):
-            _tidy(place)
             return None
         except OSError as error:
             _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
+        return _claim(place / path.name)
+
+    def make_durable(self, place: Path, claims: Mapping[Path, Claim]) -> None:
+        """See to it that files which were taken from these paths into a place stay there."""
+        if not claims:
+            _tidy(place)
+            return
+        try:
+            fsync_directory(place)
+            fsync_directory(self._folders.inflight)
+            for path in {path.parent: path for path in claims}.values():
+                gone = suppress(FileNotFoundError, NotADirectoryError)  # the folder, since
+                with gone, self._folder_of(path) as source:
+                    os.fsync(source)
+        except OSError as error:
+            raise DiskTrouble(
+                f"{self._folders.inflight}: a claim cannot be made durable ({error.strerror})"
+            ) from error
         reach("claim.durable")
-        return Claim(claim_id, place / path.name)
 
     @contextmanager
     def _folder_of(self, path: Path) -> Iterator[int]:
@@ -119,16 +146,6 @@ class Intake:
             yield folder
         finally:
             os.close(folder)
-
-    def _make_durable(self, place: Path, source: int) -> None:
-        try:
-            fsync_directory(place)
-            fsync_directory(self._folders.inflight)
-            os.fsync(source)
-        except OSError as error:
-            raise DiskTrouble(
-                f"{place.parent}: a claim cannot be made durable ({error.strerror})"
-            ) from error
 
     @staticmethod
     def _take_along(sidecar: Path, source: int, place: Path) -> None:
@@ -156,16 +173,16 @@ class Intake:
             places, trouble = [], error
         for place in places:
             try:
-                claim_id = _claim_id(place)
-                if claim_id is None or not place.is_dir():
+                if not _is_place(place) or not place.is_dir():
                     continue
-                files = sorted(place.iterdir(), key=lambda path: is_sidecar(path.name))
+                files = {path.name: path for path in sorted(place.iterdir())}
             except OSError as error:
                 trouble = error
                 continue
-            if files:
-                yield Claim(claim_id, files[0])
-            else:
+            for name, path in files.items():
+                if not is_sidecar(name) or name.removesuffix(SIDECAR) not in files:
+                    yield _claim(path)
+            if not files:
                 _tidy(place)
         if trouble:
             raise DiskTrouble(f"{trouble.filename}: cannot be looked into ({trouble.strerror})")
@@ -221,6 +238,8 @@ class Intake:
     def forget(self, claim: Claim) -> None:
         """Remove the place of a claim whose file has gone on, and the sidecar with it.
 
+        It stays while another file of a group lies there.
+
         What the disk does not let go, the next start's sweep tidies away.
         """
         reach("forget.begin")
@@ -249,11 +268,17 @@ def _tidy(place: Path) -> None:
         place.rmdir()
 
 
-def _claim_id(place: Path) -> uuid.UUID | None:
+def _is_place(place: Path) -> bool:
     try:
-        return uuid.UUID(place.name)
+        uuid.UUID(place.name)
     except ValueError:
-        return None
+        return False
+    return True
+
+
+def _claim(path: Path) -> Claim:
+    """The same for the same file in flight, after a crash, too."""
+    return Claim(uuid.uuid5(uuid.UUID(path.parent.name), escape(path.name)), path)
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:

@@ -32,9 +32,11 @@ from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
 from .purging import Rewritten, Todo
-from .reading import read_conversation
+from .reading import read_conversations
+from .recording import finish_container, finish_empty
 from .removing import Removed, SharedSegment, forget_archived, remove_segment
 from .rows import (
+    Asked,
     Attempt,
     DayFacts,
     Decision,
@@ -50,9 +52,10 @@ from .rows import (
 from .server import PING_S, Server
 from .staging import discard_staging, prepare_staging, sole_staging, staging_url, swap
 from .transaction import Transaction, fingerprint
-from .writing import describe, finish_container, finish_empty, relocate, write
+from .writing import describe, relocate, write, write_beginnings
 
 __all__ = [
+    "Asked",
     "Attempt",
     "DayFacts",
     "Decision",
@@ -91,6 +94,7 @@ __all__ = [
     "swap",
     "take_parts",
     "write",
+    "write_beginnings",
 ]
 
 register_uuid()  # type: ignore[no-untyped-call]
@@ -172,6 +176,10 @@ class Store:
 
         return self.run(work)
 
+    def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
+        """The same for many; no two with one SHA-256, and none that was begun before."""
+        return self.run(lambda tx: tx.begin_all(drops))
+
     def beginnings(self, head: str) -> list[tuple[int, str]]:
         """Size and SHA-256 of what exports can be gone on from that have this head."""
         return [(size, sha256) for size, sha256 in self._fetch("beginnings", head=head)]
@@ -180,9 +188,9 @@ class Store:
         """Where an export that begins with these bytes can be gone on from."""
         return self.run(lambda tx: read_point(tx, sha256))
 
-    def refund_attempt(self, export_id: int) -> None:
+    def refund_attempt(self, *export_ids: int) -> None:
         """Take an attempt back: it was the surroundings that failed, not the content."""
-        self._execute("refund_attempt", export_id=export_id)
+        self._execute("refund_attempts", export_ids=list(export_ids))
 
     def run(self, work: Callable[[Transaction], _T]) -> _T:
         """Do ``work`` in one transaction; all of it again when its plan went stale."""
@@ -197,7 +205,12 @@ class Store:
         raise AssertionError("tenacity returns or raises")
 
     def mark_archived(self, export_id: int, archive_name: str) -> None:
-        self._execute("mark_archived", export_id=export_id, archive_name=archive_name)
+        self.mark_all_archived({export_id: archive_name})
+
+    def mark_all_archived(self, names: Mapping[int, str]) -> None:
+        """Exports by their ids, with the names that they have in the archive."""
+        rows = [{"export_id": own, "archive_name": name} for own, name in names.items()]
+        self.run(lambda tx: tx.each("mark_archived", rows))
 
     def mark_grown(self, export_id: int, sha256: str) -> None:
         """The file grew after it was read: its bytes live on in another export."""
@@ -268,8 +281,17 @@ class Store:
         self.run(lambda tx: forget_archived(tx, *facts))
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
-        """A conversation, or None when there is none; its messages are read by and by."""
-        return self.run(lambda tx: read_conversation(tx.rows, conversation_id, self._fetch))
+        """A conversation, or None when there is none; a long one is read by and by."""
+        return next(iter(self.conversations([conversation_id])), None)
+
+    def conversations(self, conversation_ids: Sequence[str]) -> list[StoredConversation]:
+        """Those of some conversations that there are."""
+
+        def work(tx: Transaction) -> list[StoredConversation]:
+            tx.execute("lookup_snapshot")
+            return read_conversations(tx.rows, conversation_ids, self._fetch)
+
+        return self.run(work)
 
     def dump(
         self, conversation_ids: Sequence[str] | None, take: Callable[[dict[str, Any]], object]

@@ -157,13 +157,13 @@ def _origin(facts: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _outline(rows: _Rows, conversation_id: str) -> Outline:
-    roles = rows("conversation_roles", conversation_id=conversation_id)
+    roles = rows("conversation_roles", conversation_ids=[conversation_id])
     prompts = rows("dumped_prompts", conversation_id=conversation_id)
     return Outline(
         prompts=tuple((index, beginning) for index, beginning in prompts),
-        roles={role: count for role, count, *_ in roles},
-        first_at=min((first for *_, first, _ in roles if first), default=None),
-        last_at=max((last for *_, last in roles if last), default=None),
+        roles={role: count for _, role, count, *_ in roles},
+        first_at=min((first for *_, first, _, _ in roles if first), default=None),
+        last_at=max((last for *_, last, _ in roles if last), default=None),
     )
 
 

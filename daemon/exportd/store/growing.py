@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid5
+
+from psycopg2.extras import Json
 
 from ..growth import Point, first_change
 from ..models import Before, Transcript
@@ -32,34 +36,44 @@ def read_point(tx: Transaction, sha256: str) -> Point | None:
 
 def keep_point(tx: Transaction, decision: Decision, segment_id: int) -> None:
     """Write where the export can be gone on from; points that a change comes before go."""
-    placement, point = decision.placement, decision.point
+    placement = decision.placement
     if placement.segment:
         first = first_change(placement.plan, placement.before)
         if first < placement.segment.message_count:
             tx.execute("forget_resume_points", segment_id=segment_id, first=first)
-    if point:
-        known = point.known
-        tx.execute(
-            "set_resume_point",
-            export_id=decision.export_id,
-            segment_id=segment_id,
-            head=point.head,
-            size_bytes=point.size_bytes,
-            sha256=point.sha256,
-            offset_bytes=point.offset,
-            messages=known.before.messages,
-            facts=tx.json(
-                {
-                    "anchors": known.before.anchors,
-                    "chars": known.before.chars,
-                    "escaped": known.before.escaped,
-                    "starts_compacted": known.starts_compacted,
-                    "lineage": list(known.lineage),
-                    "flags": list(known.flags),
-                    "header": dict(known.header),
-                }
-            ),
-        )
+    keep_points(tx, [(decision, segment_id)])
+
+
+def keep_points(tx: Transaction, placed: Sequence[tuple[Decision, int]]) -> None:
+    """Write from where exports can be gone on, each with the id of its segment."""
+    tx.insert(
+        "set_resume_point",
+        [_row(one.export_id, n, one.point) for one, n in placed if one.point],
+    )
+
+
+def _row(export_id: int, segment_id: int, point: Point) -> dict[str, Any]:
+    known = point.known
+    return {
+        "export_id": export_id,
+        "segment_id": segment_id,
+        "head": point.head,
+        "size_bytes": point.size_bytes,
+        "sha256": point.sha256,
+        "offset_bytes": point.offset,
+        "messages": known.before.messages,
+        "facts": Json(
+            {
+                "anchors": known.before.anchors,
+                "chars": known.before.chars,
+                "escaped": known.before.escaped,
+                "starts_compacted": known.starts_compacted,
+                "lineage": list(known.lineage),
+                "flags": list(known.flags),
+                "header": dict(known.header),
+            }
+        ),
+    }
 
 
 def parts(tx: Transaction, export_id: int) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg2.extras import Json
@@ -22,31 +23,37 @@ class About:
     segment_id: int | None = None
 
 
-def add_anomaly(tx: Transaction, anomaly: Anomaly, about: About) -> None:
-    """A row; where there is a rule for its kind an alert in the same transaction, too."""
-    tx.execute(
+def add_anomalies(tx: Transaction, found: Sequence[tuple[Anomaly, About]]) -> None:
+    """Rows; where there is a rule for a kind an alert in the same transaction, too."""
+    tx.insert(
         "add_anomaly",
+        [
+            {
+                "conversation_id": about.conversation_id,
+                "export_id": about.export_id,
+                "segment_id": about.segment_id,
+                "kind": anomaly.kind,
+                "severity": anomaly.severity.value,
+                "message": anomaly.message,
+                "metadata": Json(dict(anomaly.details)),
+            }
+            for anomaly, about in found
+        ],
+    )
+    tx.alert(*(_alert(anomaly, about) for anomaly, about in found if anomaly.kind in RULES))
+
+
+def _alert(anomaly: Anomaly, about: About) -> NewAlert:
+    return NewAlert(
+        anomaly.kind,
+        anomaly.severity,
+        anomaly.message,
+        subject=_subject(anomaly, about),
+        memory_dir=about.memory_dir,
         conversation_id=about.conversation_id,
         export_id=about.export_id,
-        segment_id=about.segment_id,
-        kind=anomaly.kind,
-        severity=anomaly.severity.value,
-        message=anomaly.message,
-        metadata=Json(dict(anomaly.details)),
+        details={**anomaly.details, "segment_id": about.segment_id},
     )
-    if anomaly.kind in RULES:
-        tx.alert(
-            NewAlert(
-                anomaly.kind,
-                anomaly.severity,
-                anomaly.message,
-                subject=_subject(anomaly, about),
-                memory_dir=about.memory_dir,
-                conversation_id=about.conversation_id,
-                export_id=about.export_id,
-                details={**anomaly.details, "segment_id": about.segment_id},
-            )
-        )
 
 
 def _subject(anomaly: Anomaly, about: About) -> str:

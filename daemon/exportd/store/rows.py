@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ..growth import Point
 from ..identity import Resolution
-from ..models import Anomaly, Fate, Severity, Transcript
+from ..models import Anomaly, Fate, Place, Severity, Transcript
 from ..placement import Candidate, Move, Placement, SegmentFact, Slot
 
 
@@ -128,6 +128,17 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What shows whether an export has to do with anything stored; ``name`` without spaces."""
+
+    export_id: int
+    format: str
+    head_hash: str | None
+    conversation_id: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """Candidates for an export, with the ids of their stored messages, in order.
 
@@ -137,6 +148,11 @@ class Gathered:
     candidates: tuple[Candidate, ...]
     message_ids: Mapping[int, tuple[int, ...]]
     is_behind: bool = False
+
+    def places(self, segment: SegmentFact | None) -> tuple[Place, ...]:
+        """The stored messages of a candidate; none where it has none."""
+        found = (c.places for c in self.candidates if c.segment is segment)
+        return next(found, ())
 
     def indices(self, segment: SegmentFact | None) -> frozenset[int]:
         """The native indices stored of a candidate; none where it has none."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg2.extensions import cursor
-from psycopg2.extras import Json
+from psycopg2.extras import Json, execute_batch, execute_values
 
 from ..growth import Point
 from ..identity import ExportFact
@@ -15,7 +17,9 @@ from ..models import Fate, Kind, Place, Role, Severity
 from ..placement import Candidate, SegmentFact
 from .copy import copy_text
 from .queries import query
-from .rows import Attempt, Drop, Gathered, NewAlert, Touched
+from .rows import Asked, Attempt, Drop, Gathered, NewAlert, Touched
+
+_VALUES = re.compile(r"^VALUES (\(.*?\))$", re.DOTALL | re.MULTILINE)
 
 
 class Transaction:
@@ -33,6 +37,23 @@ class Transaction:
         self.execute(statement, **parameters)
         return self._cursor.fetchall()
 
+    def each(self, statement: str, of: Sequence[Mapping[str, Any]]) -> None:
+        """Run a named statement for each of these parameters, in one round trip."""
+        if of:
+            execute_batch(self._cursor, query(statement), of, len(of))
+
+    def insert(self, statement: str, of: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """All of these rows by one named INSERT of one row; what it returns, in any order."""
+        if not of:
+            return []
+        sql = query(statement)
+        row = _VALUES.search(sql)
+        if row is None:
+            raise ValueError(f"{statement} inserts no row of values")
+        many = f"{sql[: row.start(1)]}%s{sql[row.end(1) :]}"
+        execute_values(self._cursor, many, of, row[1], len(of))
+        return self._cursor.fetchall() if self._cursor.description else []
+
     def copy(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Send rows to a named COPY statement."""
         self._cursor.copy_expert(query(statement), copy_text(rows))
@@ -49,37 +70,24 @@ class Transaction:
     # -- a drop arrives ----------------------------------------------------------
 
     def begin(self, drop: Drop) -> Attempt:
-        export_id, *facts = self.rows(
-            "begin_export",
-            sha256=drop.sha256,
-            size_bytes=drop.size_bytes,
-            name=drop.name,
-            modified_at=drop.modified_at,
-            explicit_id=drop.explicit_id,
-        )[0]
-        outcome = self._begin_drop(drop, export_id)
-        state, attempts, parser_version, message_count, archive_name, first_name = facts
-        return Attempt(
-            export_id,
-            state,
-            attempts,
-            parser_version,
-            message_count,
-            archive_name,
-            first_name,
-            Fate(outcome) if outcome else None,
+        attempt = _attempt(self.rows("begin_export", **_content(drop))[0])
+        outcome = self._begin_drop(drop, attempt.export_id)
+        return replace(attempt, outcome=Fate(outcome) if outcome else None)
+
+    def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
+        """The same for new drops of different contents, in their order."""
+        # In one order, so that two daemons with the same contents do not wait for each other.
+        ordered = sorted(drops, key=lambda drop: drop.sha256)
+        begun = self.insert("begin_export", [_content(drop) for drop in ordered])
+        attempts = {row[-1]: _attempt(row) for row in begun}
+        self.insert(
+            "begin_drop",
+            [_arrival(drop, attempts[drop.sha256].export_id) for drop in drops],
         )
+        return [attempts[drop.sha256] for drop in drops]
 
     def _begin_drop(self, drop: Drop, export_id: int | None) -> str | None:
-        _, outcome = self.rows(
-            "begin_drop",
-            claim_id=drop.claim_id,
-            export_id=export_id,
-            original_name=drop.name,
-            memory_dir=drop.memory_dir,
-            parent_export_id=drop.parent_export_id,
-            locator=drop.locator,
-        )[0]
+        _, outcome = self.rows("begin_drop", **_arrival(drop, export_id))[0]
         return str(outcome) if outcome else None
 
     def dead_letter(
@@ -196,6 +204,8 @@ class Transaction:
             conversation_id=conversation_id,
             session_id=session_id,
         )
+        if not segments:
+            return []
         # The segments' indices hold still only while their conversations are locked.
         self.lock({segment.conversation_id for segment in segments})
         return self._segments(
@@ -246,6 +256,32 @@ class Transaction:
         """Make sure that it exists; True when it is new."""
         return self.execute("ensure_conversation", conversation_id=conversation_id) == 1
 
+    def related(self, asked: Mapping[int, Asked]) -> set[int]:
+        """Which of these exports have to do with what is stored.
+
+        Stored itself, a segment that begins like it or bears its name, or an export that
+        mentions its name. Nobody else stores such a segment before the transaction ends.
+        """
+        of = list(asked.values())
+        locks = {one.head_hash or "" for one in of}
+        locks |= {f"{one.format}/{one.conversation_id}" for one in of if one.conversation_id}
+        self.execute("lock_heads", heads=sorted(locks))
+        found = self.rows(
+            "related_exports",
+            numbers=list(asked),
+            export_ids=[one.export_id for one in of],
+            formats=[one.format for one in of],
+            heads=[one.head_hash for one in of],
+            conversation_ids=[one.conversation_id for one in of],
+            names=[one.name for one in of],
+        )
+        return {int(n) for (n,) in found}
+
+    def begin_conversations(self, conversation_ids: Sequence[str]) -> list[str]:
+        """Those that were not there before; they are locked then."""
+        rows = self.rows("begin_conversations", conversation_ids=list(conversation_ids))
+        return [str(conversation_id) for (conversation_id,) in rows]
+
     def segments_mentioning(self, names: Sequence[str]) -> list[SegmentFact]:
         """Segments with an export that says it continues one of ``names``."""
         return self._segments("segments_mentioning", names=list(names))
@@ -263,14 +299,6 @@ class Transaction:
         """Ids of conversations that people renamed or merged, each with what it became."""
         return {str(source): str(target) for source, target in self.rows("redirects")}
 
-    def set_aliases(self, conversation_id: str, aliases: Mapping[str, str]) -> None:
-        """Other names of a conversation, each with the reason; others become former."""
-        names, reasons = list(aliases), list(aliases.values())
-        self.execute("retire_aliases", conversation_id=conversation_id, aliases=names)
-        self.execute(
-            "add_aliases", conversation_id=conversation_id, aliases=names, reasons=reasons
-        )
-
     def exports_named(
         self, names: Sequence[str], segment_id: int | None
     ) -> list[tuple[str, str]]:
@@ -282,6 +310,8 @@ class Transaction:
 
     def _segments(self, statement: str, /, **parameters: Any) -> list[SegmentFact]:
         rows = self.rows(statement, **parameters)
+        if not rows:
+            return []
         exports = self.rows("segment_exports", segment_ids=[row[0] for row in rows])
         facts: dict[int, list[ExportFact]] = {}
         for segment_id, name, count, modified_at, header, given, lineage, *more in exports:
@@ -324,18 +354,23 @@ class Transaction:
             for row in rows
         )
 
-    def alert(self, alert: NewAlert) -> None:
+    def alert(self, *alerts: NewAlert) -> None:
         """Of one kind about one subject there is one open alert; it is seen once more then."""
-        self.execute(
+        self.each(
             "add_alert",
-            fingerprint=fingerprint(alert.kind, alert.subject),
-            kind=alert.kind,
-            severity=alert.severity.value,
-            body=alert.body,
-            memory_dir=alert.memory_dir,
-            conversation_id=alert.conversation_id,
-            export_id=alert.export_id,
-            details=self.json(alert.details),
+            [
+                {
+                    "fingerprint": fingerprint(alert.kind, alert.subject),
+                    "kind": alert.kind,
+                    "severity": alert.severity.value,
+                    "body": alert.body,
+                    "memory_dir": alert.memory_dir,
+                    "conversation_id": alert.conversation_id,
+                    "export_id": alert.export_id,
+                    "details": self.json(alert.details),
+                }
+                for alert in alerts
+            ],
         )
 
     def resolve_alert(self, kind: str, subject: str, resolution: str) -> None:
@@ -343,6 +378,34 @@ class Transaction:
         self.execute(
             "resolve_alert", fingerprint=fingerprint(kind, subject), resolution=resolution
         )
+
+
+def _attempt(row: tuple[Any, ...]) -> Attempt:
+    export_id, state, attempts, parser_version, message_count, archive_name, name, _ = row
+    return Attempt(
+        export_id, state, attempts, parser_version, message_count, archive_name, name, None
+    )
+
+
+def _content(drop: Drop) -> dict[str, Any]:
+    return {
+        "sha256": drop.sha256,
+        "size_bytes": drop.size_bytes,
+        "name": drop.name,
+        "modified_at": drop.modified_at,
+        "explicit_id": drop.explicit_id,
+    }
+
+
+def _arrival(drop: Drop, export_id: int | None) -> dict[str, Any]:
+    return {
+        "claim_id": drop.claim_id,
+        "export_id": export_id,
+        "original_name": drop.name,
+        "memory_dir": drop.memory_dir,
+        "parent_export_id": drop.parent_export_id,
+        "locator": drop.locator,
+    }
 
 
 def fingerprint(kind: str, subject: str) -> str:

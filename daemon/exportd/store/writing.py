@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from uuid import uuid5
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, starmap
 
 from psycopg2.extras import Json
 
-from ..formats.text import printable
-from ..models import (
-    NOT_A_CONVERSATION,
-    Anomaly,
-    Fate,
-    Message,
-    Outcome,
-    Plan,
-    Severity,
-    Transcript,
-)
+from ..models import Message, Outcome
 from ..placement import Slot
-from .growing import keep_point
-from .oddities import About, add_anomaly
-from .rows import Decision, Drop, NewAlert, Residence
+from .growing import keep_point, keep_points
+from .recording import link, record
+from .rows import Decision, Residence
 from .transaction import Transaction
 
 
@@ -31,13 +21,31 @@ def write(tx: Transaction, decision: Decision) -> int:
     own = _own_slot(decision)
     lay_out(tx, decision.residence)
     segment_id = _place_own(tx, decision, own)
-    _insert_messages(tx, decision, own, segment_id)
+    _insert_messages(tx, [(decision, own, segment_id)])
     _replace_contents(tx, decision)
-    _link(tx, decision, own, segment_id)
+    link(tx, [(decision, own, segment_id)])
     settle(tx, decision.residence, segment_id)
     keep_point(tx, decision, segment_id)
-    _record(tx, decision, segment_id)
+    record(tx, [(decision, segment_id)])
     return segment_id
+
+
+def write_beginnings(tx: Transaction, decisions: Sequence[Decision]) -> None:
+    """Write decisions that each begin a conversation of their own, all at once."""
+    slots = [_own_slot(decision) for decision in decisions]
+    rows = [_segment(one, slot) for one, slot in zip(decisions, slots, strict=True)]
+    ids = {home: own for own, home in tx.insert("insert_segment", rows)}
+    laid = [
+        (one, slot, ids[slot.conversation_id])
+        for one, slot in zip(decisions, slots, strict=True)
+    ]
+    _insert_messages(tx, laid)
+    link(tx, laid)
+    placed = [(one, segment_id) for one, _, segment_id in laid]
+    keep_points(tx, placed)
+    _count(tx, list(ids))
+    describe(tx, *(decision.residence for decision in decisions), new=True)
+    record(tx, placed)
 
 
 def relocate(tx: Transaction, residence: Residence, segment_id: int) -> None:
@@ -59,6 +67,8 @@ def lay_out(tx: Transaction, residence: Residence) -> None:
             to_conversation_ids=[move.to_conversation_id for move in residence.moves],
         )
     stored = [slot for slot in residence.slots if slot.segment_id is not None]
+    if not stored:
+        return
     tx.execute(
         "place_segments",
         segment_ids=[slot.segment_id for slot in stored],
@@ -77,8 +87,7 @@ def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
     if residence.moves:
         tx.execute("check_indices")
     conversation_ids = sorted({slot.conversation_id for slot in residence.slots})
-    tx.execute("count_conversation", conversation_ids=conversation_ids)
-    tx.execute("set_watermarks", conversation_ids=conversation_ids)
+    _count(tx, conversation_ids)
     describe(tx, residence)
     target, left_id = residence.resolution, residence.left_id
     if left_id is not None:
@@ -90,14 +99,42 @@ def settle(tx: Transaction, residence: Residence, segment_id: int) -> None:
             tx.execute("delete_conversation", conversation_id=left_id)
 
 
-def describe(tx: Transaction, residence: Residence) -> None:
-    """Why the conversations have their names, and their aliases, where that changed."""
-    for conversation_id, aliases in residence.aliases.items():
-        tx.set_aliases(conversation_id, aliases)
-    for conversation_id, facts in residence.descriptions.items():
-        tx.execute(
-            "describe_conversation", conversation_id=conversation_id, metadata=Json(dict(facts))
+def describe(tx: Transaction, *residences: Residence, new: bool = False) -> None:
+    """Why the conversations have their names, and their aliases, where that changed.
+
+    ``new``: they have no aliases yet.
+    """
+    aliases = [(own, found) for one in residences for own, found in one.aliases.items()]
+    if not new:
+        tx.each(
+            "retire_aliases",
+            [{"conversation_id": own, "aliases": list(found)} for own, found in aliases],
         )
+    tx.each(
+        "add_aliases",
+        [
+            {
+                "conversation_id": own,
+                "aliases": list(found),
+                "reasons": list(found.values()),
+            }
+            for own, found in aliases
+            if found
+        ],
+    )
+    tx.each(
+        "describe_conversation",
+        [
+            {"conversation_id": own, "metadata": Json(dict(facts))}
+            for one in residences
+            for own, facts in one.descriptions.items()
+        ],
+    )
+
+
+def _count(tx: Transaction, conversation_ids: list[str]) -> None:
+    tx.execute("count_conversation", conversation_ids=conversation_ids)
+    tx.execute("set_watermarks", conversation_ids=conversation_ids)
 
 
 def _own_slot(decision: Decision) -> Slot:
@@ -116,37 +153,50 @@ def _place_own(tx: Transaction, decision: Decision, own: Slot) -> int:
             starts_compacted=decision.transcript.starts_compacted,
         )
         return own.segment_id
-    return int(
-        tx.rows(
-            "insert_segment",
-            conversation_id=own.conversation_id,
-            ordinal=own.ordinal,
-            first_index=own.first_index,
-            message_count=own.message_count,
-            head_hash=head_hash,
-            starts_compacted=decision.transcript.starts_compacted,
-            format=decision.transcript.format,
-        )[0][0]
-    )
+    ((segment_id, _),) = tx.insert("insert_segment", [_segment(decision, own)])
+    return int(segment_id)
 
 
-def _insert_messages(tx: Transaction, decision: Decision, own: Slot, segment_id: int) -> None:
-    rows = [
+def _segment(decision: Decision, own: Slot) -> dict[str, object]:
+    return {
+        "conversation_id": own.conversation_id,
+        "ordinal": own.ordinal,
+        "first_index": own.first_index,
+        "message_count": own.message_count,
+        "head_hash": decision.placement.head_hash,
+        "starts_compacted": decision.transcript.starts_compacted,
+        "format": decision.transcript.format,
+    }
+
+
+def _insert_messages(tx: Transaction, of: Sequence[tuple[Decision, Slot, int]]) -> None:
+    """What is new in these decisions, each with its slot and the id of its segment."""
+    runs = [
+        (decision, rows) for decision, own, n in of if (rows := _new_rows(decision, own, n))
+    ]
+    if runs:
+        tx.copy("copy_messages", chain.from_iterable(starmap(_message_rows, runs)))
+        first, last = runs[0][1][0], runs[-1][1][-1]
+        tx.execute(
+            "queue_new",
+            first_conversation_id=first[0],
+            first=first[1],
+            last_conversation_id=last[0],
+            last=last[1],
+            messages=sum(len(rows) for _, rows in runs),
+        )
+
+
+def _new_rows(
+    decision: Decision, own: Slot, segment_id: int
+) -> list[tuple[str, int, int, int]]:
+    return [
         (own.conversation_id, own.first_index + position, segment_id, -1 - known)
         for position, known in enumerate(
             decision.placement.plan.order, start=decision.placement.before
         )
         if known < 0
     ]
-    if rows:
-        tx.copy("copy_messages", _message_rows(decision, rows))
-        tx.execute(
-            "queue_new",
-            conversation_id=own.conversation_id,
-            first=rows[0][1],
-            last=rows[-1][1],
-            messages=len(rows),
-        )
 
 
 def _replace_contents(tx: Transaction, decision: Decision) -> None:
@@ -205,141 +255,6 @@ def _keep(tx: Transaction, kept: list[tuple[int, str, str, int | None]]) -> None
         hashes=[row[1] for row in kept],
         contents=[row[2] for row in kept],
         export_ids=[row[3] for row in kept],
-    )
-
-
-def _link(tx: Transaction, decision: Decision, own: Slot, segment_id: int) -> None:
-    plan, before = decision.placement.plan, decision.placement.before
-    known = [step.known for step in plan.steps if step.known is not None]
-    new = (position for position, number in enumerate(plan.order) if number < 0)
-    skipped = decision.transcript.before.messages
-    tx.execute(
-        "link_export",
-        export_id=decision.export_id,
-        segment_id=segment_id,
-        first_index=0 if skipped else before + (min(known) if known else next(new)),
-        message_count=decision.transcript.message_count,
-        conversation_id=own.conversation_id,
-        last=own.first_index + before + _last(plan) if decision.is_part else None,
-    )
-
-
-def _last(plan: Plan) -> int:
-    """Where the last message of an export stands, as the plan counts."""
-    last = plan.steps[-1]
-    return plan.order.index(-1 - last.incoming if last.known is None else last.known)
-
-
-def _record(tx: Transaction, decision: Decision, segment_id: int) -> None:
-    transcript, plan = decision.transcript, decision.placement.plan
-    target = decision.residence.resolution
-    counts = {outcome.value: plan.count(outcome) for outcome in Outcome}
-    counts[Outcome.DUPLICATE.value] += transcript.before.messages
-    tx.execute(
-        "log_deduplication",
-        conversation_id=target.conversation_id,
-        processed=transcript.message_count,
-        duplicates=transcript.message_count - plan.count(Outcome.NEW),
-        savings_pct=decision.savings_pct,
-        processing_time_ms=round(decision.elapsed_s * 1000),
-        metadata=Json(counts),
-        export_id=decision.export_id,
-        segment_id=segment_id,
-    )
-    about = About(decision.memory_dir, decision.export_id, target.conversation_id, segment_id)
-    for anomaly in decision.anomalies:
-        add_anomaly(tx, anomaly, about)
-    if any(message.source_index is not None for message in transcript.messages):
-        tx.execute(
-            "resolve_filled_gaps",
-            conversation_id=target.conversation_id,
-            segment_id=segment_id,
-            name=decision.name,
-        )
-    if any(message.source_id is not None for message in transcript.messages):
-        tx.execute(
-            "resolve_found_parents",
-            conversation_id=target.conversation_id,
-            segment_id=segment_id,
-            name=decision.name,
-        )
-    _set_faults_aside(tx, decision)
-    _finish_export(tx, decision.export_id, transcript, decision.placement.reason)
-    tx.execute("finish_drop", claim_id=decision.claim_id, outcome=decision.fate.value)
-
-
-def _set_faults_aside(tx: Transaction, decision: Decision) -> None:
-    """A dead letter for each record that could not be read; its bytes are archived."""
-    for fault in decision.transcript.faults:
-        where = f"line {fault.line}" if fault.line else f"byte {fault.span.start}"
-        tx.execute(
-            "add_dead_letter",
-            export_id=decision.export_id,
-            claim_id=uuid5(decision.claim_id, f"fault {fault.span.start}"),
-            original_name=f"{decision.name}, {where}",
-            failed_name=None,
-            reason=fault.reason,
-            error_class="Fault",
-            memory_dir=decision.memory_dir,
-        )
-
-
-def finish_empty(tx: Transaction, drop: Drop, export_id: int, transcript: Transcript) -> None:
-    """Write the end of an export that has no message."""
-    _finish_export(tx, export_id, transcript, "no message")
-    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=Fate.UNCHANGED.value)
-    name = printable(drop.name)
-    kind, what = "empty_export", "is an export without a message"
-    if NOT_A_CONVERSATION in transcript.flags:
-        kind, what = NOT_A_CONVERSATION, "is not a conversation"
-    add_anomaly(
-        tx,
-        Anomaly(kind, Severity.INFO, f"{name} {what}"),
-        About(drop.memory_dir, export_id),
-    )
-
-
-def finish_container(
-    tx: Transaction, drop: Drop, export_id: int, shell: Transcript, fate: Fate, lost: str
-) -> None:
-    """Write the end of a container; its members are written.
-
-    ``lost``: what in it could not be ingested, for the one alert about it; empty if all was.
-    """
-    _finish_export(tx, export_id, shell, "container")
-    tx.execute("finish_drop", claim_id=drop.claim_id, outcome=fate.value)
-    if lost and drop.parent_export_id is None:
-        tx.alert(
-            NewAlert(
-                "dead_letter",
-                Severity.WARNING,
-                f"{drop.name}: {lost}",
-                subject=str(export_id),
-                memory_dir=drop.memory_dir,
-                export_id=export_id,
-            )
-        )
-
-
-def _finish_export(
-    tx: Transaction, export_id: int, transcript: Transcript, segment_reason: str
-) -> None:
-    tx.execute(
-        "finish_export",
-        export_id=export_id,
-        format=transcript.format,
-        parser_version=transcript.parser_version,
-        message_count=transcript.message_count,
-        metadata=Json(
-            {
-                "header": dict(transcript.header),
-                "lineage": list(transcript.lineage),
-                "flags": list(transcript.flags),
-                "session_id": transcript.session_id,
-                "title": transcript.title,
-                "segment_reason": segment_reason,
-            }
-        ),
     )
 
 

@@ -26,7 +26,9 @@ from .settling import Settling
 
 # More paths than this wait in the folder itself; a scan finds them again.
 MAX_WAITING = 10_000
-MAX_READY = 1_000
+# What is dropped while a backlog is worked off waits behind so many at most.
+MAX_READY = 200
+ROOM_EVERY_S = 0.1
 
 # How often the folder is scanned when the kernel sends no events.
 BLIND_RESCAN_S = 5.0
@@ -155,7 +157,7 @@ class Watcher:
         if self._root_trouble is None:
             self._pass_on()
             self._events.check(now)
-        due = None if self.ready.full() else self._settling.next_due()
+        due = now + ROOM_EVERY_S if self.ready.full() else self._settling.next_due()
         self._take_hints(min(next_scan, due if due is not None else next_scan))
         return min(next_scan, time.monotonic() + self._interval_s())
 
@@ -229,13 +231,14 @@ class Watcher:
 
     def _see(self, path: Path, now: float, *, closed: bool = False, source: str | None) -> bool:
         """Let it settle; whether it was not known to wait."""
-        if len(self._settling) >= MAX_WAITING:
+        is_told = source == "event"
+        if len(self._settling) >= (2 * MAX_WAITING if is_told else MAX_WAITING):
             self._rescan.set()
             return False
         with self._lock:
             if path in self._queued:
                 return False
-        is_new = self._settling.see(path, now, closed=closed)
+        is_new = self._settling.see(path, now, closed=closed, told=is_told)
         if is_new and source:
             self.found[source] += 1
         return is_new

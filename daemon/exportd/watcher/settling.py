@@ -30,6 +30,7 @@ class _Waiting:
     changed_at: float = 0.0  # known by the file's own time at the first look alone
     closed: bool = False
     rechecked: bool = False
+    told: bool = False  # by an event: it came just now
     patient: bool = False  # no shortcut: its writer opens it again and again
 
 
@@ -51,7 +52,7 @@ class Settling:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def see(self, path: Path, now: float, *, closed: bool = False) -> bool:
+    def see(self, path: Path, now: float, *, closed: bool = False, told: bool = False) -> bool:
         """Look at a path soon: at once, or a moment after a writer closed it.
 
         A program that appends and closes again and again gets no such moment: its file has
@@ -62,6 +63,7 @@ class Settling:
             return False
         is_new = path not in self._waiting
         waiting = self._waiting.setdefault(path, _Waiting(None, now))
+        waiting.told |= told
         handed_out = self._handed_out.get(path)
         if handed_out is not None and now - handed_out < REMEMBERED * self._settle_s:
             waiting.patient = True
@@ -75,8 +77,12 @@ class Settling:
         return min((waiting.due for waiting in self._waiting.values()), default=None)
 
     def settled(self, now: float, wall: float) -> Iterator[Path]:
-        """Paths that have settled by ``now`` (monotonic) and ``wall`` (epoch seconds)."""
-        for path in [path for path, waiting in self._waiting.items() if waiting.due <= now]:
+        """Paths that have settled by ``now`` (monotonic) and ``wall`` (epoch seconds).
+
+        Those that an event told of come before what lay there already.
+        """
+        due = [path for path, waiting in self._waiting.items() if waiting.due <= now]
+        for path in sorted(due, key=lambda path: not self._waiting[path].told):
             if self._look(path, self._waiting[path], now, wall):
                 del self._waiting[path]
                 self._remember(path, now)

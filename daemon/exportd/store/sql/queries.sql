@@ -100,7 +100,7 @@ VALUES (%(sha256)s, %(size_bytes)s, %(name)s, %(modified_at)s, %(explicit_id)s, 
 ON CONFLICT (sha256) DO UPDATE
 SET attempts = exports.attempts + (exports.state <> 'ingested')::int,
     explicit_id = coalesce(excluded.explicit_id, exports.explicit_id)
-RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name;
+RETURNING export_id, state, attempts, parser_version, message_count, archive_name, name, sha256;
 
 -- begin_drop --
 INSERT INTO drops (claim_id, export_id, original_name, memory_dir, parent_export_id, locator)
@@ -109,13 +109,43 @@ VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s, %(parent
 ON CONFLICT (claim_id) DO UPDATE SET export_id = excluded.export_id
 RETURNING drop_id, outcome;
 
--- refund_attempt --
+-- refund_attempts --
 UPDATE exports SET attempts = greatest(attempts - 1, 0)
-WHERE export_id = %(export_id)s AND state <> 'ingested';
+WHERE export_id = ANY(%(export_ids)s) AND state <> 'ingested';
 
 -- lock_head --
 -- Two workers with exports of the same new segment: the second waits and then finds it.
 SELECT pg_advisory_xact_lock(hashtextextended(%(head)s, 0));
+
+-- lock_heads --
+-- The same for many. In one order, so that two daemons do not wait for each other.
+SELECT pg_advisory_xact_lock(locked.key)
+FROM (SELECT DISTINCT hashtextextended(head, 0) AS key
+      FROM unnest(%(heads)s::text[]) AS head ORDER BY key) AS locked;
+
+-- related_exports --
+-- Of many exports those that have to do with something stored; see candidates,
+-- is_ingested and segments_mentioning.
+WITH asked AS (
+    SELECT * FROM unnest(%(numbers)s::int[], %(export_ids)s::bigint[], %(formats)s::text[],
+                         %(heads)s::text[], %(conversation_ids)s::text[], %(names)s::text[])
+        AS a (n, export_id, format, head_hash, conversation_id, name)
+)
+SELECT a.n FROM asked a JOIN segments s USING (head_hash) WHERE s.format = a.format
+UNION
+SELECT a.n FROM asked a JOIN segments s USING (conversation_id) WHERE s.format = a.format
+UNION
+SELECT a.n FROM asked a JOIN exports e USING (export_id) WHERE e.state = 'ingested'
+UNION
+SELECT a.n FROM exports e, jsonb_array_elements_text(e.metadata -> 'lineage') AS mentioned
+JOIN asked a ON a.name = mentioned
+WHERE e.metadata -> 'lineage' ?| %(names)s;
+
+-- begin_conversations --
+INSERT INTO conversations (conversation_id)
+SELECT own FROM unnest(%(conversation_ids)s::text[]) AS own ORDER BY own
+ON CONFLICT (conversation_id) DO NOTHING
+RETURNING conversation_id;
 
 -- candidates --
 SELECT s.segment_id, s.conversation_id, s.first_index, s.message_count, s.head_hash
@@ -402,7 +432,7 @@ INSERT INTO segments (conversation_id, ordinal, first_index, message_count, head
                       starts_compacted, format)
 VALUES (%(conversation_id)s, %(ordinal)s, %(first_index)s, %(message_count)s, %(head_hash)s,
         %(starts_compacted)s, %(format)s)
-RETURNING segment_id;
+RETURNING segment_id, conversation_id;
 
 -- place_segments --
 UPDATE segments s
@@ -785,7 +815,7 @@ SELECT CASE WHEN count(DISTINCT conversation_id) = 1 THEN min(conversation_id) E
        coalesce(sum(duplicates_filtered), 0)::bigint
 FROM logged;
 
--- conversation --
+-- conversations --
 SELECT c.conversation_id,
        (SELECT coalesce(min(e.created_at), c.created_at)
         FROM segments s JOIN export_segments es USING (segment_id) JOIN exports e USING (export_id)
@@ -801,11 +831,11 @@ SELECT c.conversation_id,
        (SELECT coalesce(sum(l.duplicates_filtered), 0) FROM deduplication_log l
         WHERE l.conversation_id = c.conversation_id) AS duplicates
 FROM conversations c
-WHERE c.conversation_id = %(conversation_id)s;
+WHERE c.conversation_id = ANY(%(conversation_ids)s);
 
 -- conversation_aliases --
-SELECT alias FROM conversation_aliases a
-WHERE a.conversation_id = %(conversation_id)s
+SELECT a.conversation_id, alias FROM conversation_aliases a
+WHERE a.conversation_id = ANY(%(conversation_ids)s)
   AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.conversation_id = a.alias)
 ORDER BY alias COLLATE "C";
 
@@ -814,14 +844,21 @@ SELECT alias FROM conversation_aliases
 WHERE conversation_id = %(conversation_id)s AND NOT former ORDER BY alias COLLATE "C";
 
 -- conversation_parts --
-SELECT s.ordinal, s.first_index, s.message_count, s.starts_compacted,
+SELECT s.conversation_id, s.ordinal, s.first_index, s.message_count, s.starts_compacted,
        array_agg(e.name ORDER BY es.message_count, e.name) AS export_names
 FROM segments s
 JOIN export_segments es USING (segment_id)
 JOIN exports e USING (export_id)
-WHERE s.conversation_id = %(conversation_id)s
+WHERE s.conversation_id = ANY(%(conversation_ids)s)
 GROUP BY s.segment_id
-ORDER BY s.ordinal;
+ORDER BY s.conversation_id, s.ordinal;
+
+-- short_conversations --
+SELECT conversation_id, message_index, role, kind, content, occurred_at,
+       coalesce(metadata, '{}'::jsonb)
+FROM messages
+WHERE conversation_id = ANY(%(conversation_ids)s)
+ORDER BY conversation_id, message_index;
 
 -- conversation_messages --
 SELECT message_index, role, kind, content, occurred_at, coalesce(metadata, '{}'::jsonb)
@@ -831,15 +868,22 @@ WHERE conversation_id = %(conversation_id)s
 ORDER BY message_index;
 
 -- conversation_roles --
-SELECT role, count(*), min(occurred_at), max(occurred_at)
-FROM messages WHERE conversation_id = %(conversation_id)s
-GROUP BY role;
+SELECT conversation_id, role, count(*), min(occurred_at), max(occurred_at),
+       sum(octet_length(content))
+FROM messages WHERE conversation_id = ANY(%(conversation_ids)s)
+GROUP BY conversation_id, role;
 
 -- last_updated --
 SELECT last_updated FROM conversations WHERE conversation_id = %(conversation_id)s;
 
 -- total_messages --
 SELECT coalesce(sum(total_messages), 0)::bigint AS total FROM conversations;
+
+-- lookup_snapshot --
+-- The same for what is looked up by ids. Tables that grow just now have no statistics yet, and
+-- without them the planner would read whole tables for a hundred conversations.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL enable_seqscan = off;
 
 -- snapshot --
 -- What follows in this transaction sees one state of the database.

@@ -1,10 +1,12 @@
 -- Full-text search: the queue, the index, and what is asked of it. Parameters are %(name)s.
 
 -- queue_new --
--- In the transaction that stores them. COPY numbers its rows in their order.
+-- In the transaction that stores them. COPY numbers its rows in their order: what others store
+-- meanwhile may lie between them, and has its own entry.
 INSERT INTO search_queue (first_id, last_id, messages)
 SELECT min(message_id), max(message_id), %(messages)s FROM messages
-WHERE conversation_id = %(conversation_id)s AND message_index IN (%(first)s, %(last)s);
+WHERE (conversation_id, message_index)
+   IN ((%(first_conversation_id)s, %(first)s), (%(last_conversation_id)s, %(last)s));
 
 -- queue_changed --
 INSERT INTO search_queue (first_id, last_id, messages)
