@@ -1,9 +1,10 @@
 """How much memory a large file takes: ``python -m benchmarks.memory [--megabytes 1024]``.
 
-A Claude Code session and a ``conversations.json`` of that size are made up, dropped into a
-folder of their own and ingested by the real command; the session once more, grown by a turn,
-and the conversations in a zip, into another folder. Printed is what was stored, and the most
-memory that the command had resident (VmHWM; the database server is a process of its own).
+A Claude Code session, a text export and a ``conversations.json`` of that size are made up,
+dropped into a folder of their own and ingested by the real command; session and text once
+more, grown by a turn, and the conversations in a zip, into another folder. Printed is what
+was stored, and the most memory that the command had resident (VmHWM; the database server is
+a process of its own).
 Status 1 when something that was made up is not stored, or was stored twice, or when it took
 more than 200 MB.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 import uuid
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,25 +42,37 @@ def main() -> int:
     size = options.megabytes * 1024 * 1024
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
         good = _session(Path(place), size)
+        good &= _text(Path(place), size)
         good &= _conversations(Path(place), size)
     return int(not good)
 
 
 def _session(place: Path, size: int) -> bool:
-    source, chance = place / "session.jsonl", _Chance(1)
+    return _grown(place / "session.jsonl", _Chance(1).turn, size, b"")
+
+
+def _text(place: Path, size: int) -> bool:
+    header = "╭─── Claude Code v2.0.42 ───╮\n\n".encode()
+    return _grown(place / "2026-01-05-talk.txt", _Chance(3).blocks, size, header)
+
+
+def _grown(source: Path, turn_of: Callable[[int], list[bytes]], size: int, head: bytes) -> bool:
+    """Of a size, and grown by a turn: a list of messages."""
+    place = source.parent
     turns = messages = 0
     with source.open("wb") as file:
+        file.write(head)
         while file.tell() < size:
-            turn = chance.turn(turns)
+            turn = turn_of(turns)
             file.write(b"".join(turn))
             turns, messages = turns + 1, messages + len(turn)
-    with running_server(place / "session") as memory:
+    with running_server(place / source.stem) as memory:
         good = _run(memory, source, messages, messages)
-        turn = chance.turn(turns)
+        turn = turn_of(turns)
         with source.open("ab") as file:
             file.write(b"".join(turn))
         good &= _run(memory, source, messages + len(turn), len(turn))
-    shutil.rmtree(place / "session")
+    shutil.rmtree(place / source.stem)
     source.unlink()
     return good
 
@@ -153,6 +167,19 @@ class _Chance:
             lines.append(self._line("user", {"content": content}))
         content = [{"type": "text", "text": self._say(2_000)}]
         return [*lines, self._line("assistant", self._answer(f"{number}", content))]
+
+    def blocks(self, number: int) -> list[bytes]:
+        """The same in an ``/export`` text."""
+        blocks = [f"> {number}: {self._say(400)}\n\n"]
+        for _ in range(_CALLS):
+            size = 60_000 if self.random.random() < 0.02 else 3_000
+            blocks.append(f"⏺ Bash({self._say(300)})\n")
+            blocks.append(f"  ⎿  {self._wrapped(size)}\n\n")
+        return [block.encode() for block in [*blocks, f"⏺ {self._wrapped(2_000)}\n\n"]]
+
+    def _wrapped(self, most: int) -> str:
+        said = self._say(most)
+        return "\n     ".join(said[n : n + 100] for n in range(0, len(said), 100))
 
     @staticmethod
     def _answer(name: str, content: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_pipeline import Road, another, road
 
-from exportd import containers, formats
+from exportd import containers, formats, growth
 from exportd.containers import Bounds, JsonlParts, json_list, jsonl_parts
 from exportd.containers.json_list import JsonList
 from exportd.errors import DiskTrouble, TransientError
 from exportd.file_bytes import FileBytes
 from exportd.models import Fate
+from exportd.store import Attempt, Drop
 
 __all__ = ["another", "road"]  # fixtures
 
@@ -336,6 +337,33 @@ def test_other_sessions_that_begin_with_one_prompt_are_not_looked_through(road: 
             lambda tx, s=session_id: tx.candidates(head, format_name, None, s)  # type: ignore[misc]
         )
         assert len(found.candidates) == count
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_the_known_parts_of_a_grown_session_are_not_looked_at(
+    road: Road, another: Callable[[], Road], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "HEAD_BYTES", 64)
+    talk = Talk(16)
+    raw = talk.turns(20)
+    first = road.drop("a.jsonl", raw)
+    begun: list[Drop] = []
+    begin = road.store.begin
+
+    def counted(drop: Drop) -> Attempt:
+        begun.append(drop)
+        return begin(drop)
+
+    monkeypatch.setattr(road.store, "begin", counted)
+    more = raw + talk.turns(1)
+    grown = road.drop("a.jsonl", more)
+    assert 2 <= len(begun) <= 3  # the file, and its end
+    assert (grown.new, grown.total) == (6, first.total + 6)
+    other = another()
+    other.drop("a.jsonl", more)
+    assert stored(road)[1:] == stored(other)[1:]
+    counts = "SELECT count(*) FROM drops WHERE outcome IS NULL"
+    assert rows(road.url, counts) == [(0,)]
 
 
 # -- the real command ----------------------------------------------------------------------

@@ -13,10 +13,11 @@ from conftest import Command, rows
 from test_growth import Talk
 from test_pipeline import Road, another, road
 
-from exportd import containers
+from exportd import containers, growth
 from exportd.containers import Bounds, TextParts, text_parts
 from exportd.formats import claude_code_text
 from exportd.models import Fate
+from exportd.store import Attempt, Drop
 
 __all__ = ["another", "road"]  # fixtures
 
@@ -141,6 +142,40 @@ def test_of_a_grown_one_the_last_part_alone_is_parsed(
 
 
 @pytest.mark.usefixtures("short_parts")
+def test_the_known_parts_of_a_grown_one_are_not_looked_at(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And yet they are in it, as when each is asked for: for people, verify and a purge."""
+    monkeypatch.setattr(growth, "HEAD_BYTES", 64)
+    talk = _talk(6)
+    raw = talk.export(talk.turns, "bakery")
+    first = road.drop("2026-02-01-talk.txt", raw)
+    begun: list[Drop] = []
+    begin = road.store.begin
+
+    def counted(drop: Drop) -> Attempt:
+        begun.append(drop)
+        return begin(drop)
+
+    monkeypatch.setattr(road.store, "begin", counted)
+    grown = road.drop("2026-02-01-talk.txt", raw + b"> more\n\n")
+    assert len(begun) <= 3  # the file, its last part, and one more
+    assert (grown.new, grown.total) == (1, first.total + 1)
+    assert (grown.conversation_id, grown.fate) == (first.conversation_id, first.fate)
+    inside = "SELECT locator FROM drops WHERE parent_export_id = (SELECT {}(parent_export_id)"
+    one, other = (
+        rows(road.url, f"{inside.format(which)} FROM drops) ORDER BY drop_id")
+        for which in ("min", "max")
+    )
+    assert other[: len(one) - 1] == one[:-1]
+    assert 0 <= len(other) - len(one) <= 1
+    begun.clear()
+    again = road.drop("2026-02-03-under-another-name.txt", raw + b"> more\n\n> bread\n\n")
+    assert again.new == 1
+    assert len(begun) > len(other)
+
+
+@pytest.mark.usefixtures("short_parts")
 def test_a_long_text_that_is_rendered_anew_loses_nothing(road: Road) -> None:
     """Another width: all is known or kept, and what is asked stands where it stood."""
     said = [f"> turn {n}\n\n⏺ {'rye and wheat ' * 6}{n}\n\n" for n in range(40)]
@@ -169,7 +204,7 @@ def test_a_branch_of_a_long_text_is_kept_beside_what_was_said(road: Road) -> Non
 
 @pytest.fixture(scope="module")
 def long_text() -> bytes:
-    filler = "⏺ " + "a loaf of rye\n  " * 600 + "\n\n"
+    filler = "⏺ " + (f"{'a loaf of rye ' * 12}\n  " * 57) + "\n\n"
     turns = (f"> turn {n}\n\n{filler}" for n in range(1_000))
     return ("╭─── Claude Code v2.0.42 ───╮\n\n" + "".join(turns)).encode()
 
@@ -186,7 +221,7 @@ def test_a_long_text_is_known_again_verified_and_reindexed(
     file.write_bytes(long_text + b"> more\n\n")
     report = json.loads(exportd("run", "--once", "--json").stdout)["files"][0]
     assert (report["fate"], report["new"], report["total"]) == ("ingested", 1, 2_001)
-    for command in ("verify --deep", "reindex", "verify --deep"):
+    for command in ("reindex", "verify --deep"):
         done = exportd(*command.split())
         assert done.returncode == 0, done.stdout + done.stderr
     assert rows(database_url, "SELECT count(*) FROM messages") == [(2_001,)]

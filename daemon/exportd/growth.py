@@ -16,10 +16,12 @@ from itertools import islice
 
 from .fingerprint import compact, is_anchor
 from .formats.text import count_escaped
-from .models import Before, Mark, Message, Place, Plan, Transcript
+from .models import Before, Mark, Message, Place, Plan, Raw, Transcript
 
 # What is told apart by it is looked up; what is shorter is read at once.
 HEAD_BYTES = 4096
+
+_PIECE_BYTES = 1024 * 1024
 
 # Size and SHA-256 of known beginnings of files, by the SHA-256 of their heads.
 Beginnings = Callable[[str], Iterable[tuple[int, str]]]
@@ -50,8 +52,7 @@ class Hashing:
     def update(self, piece: bytes) -> None:
         """The first piece is as long as a head, unless the file is not."""
         if self._beginnings and not self._size_bytes and len(piece) >= HEAD_BYTES:
-            head = hashlib.sha256(piece[:HEAD_BYTES]).hexdigest()
-            self._known = sorted(self._beginnings(head), reverse=True)
+            self._known = sorted(self._beginnings(head_of(piece)), reverse=True)
         view, start = memoryview(piece), 0
         while self._known and self._known[-1][0] <= self._size_bytes + len(piece):
             size_bytes, sha256 = self._known.pop()
@@ -169,18 +170,26 @@ def _point(
             ),
         ),
     )
-    head = hashlib.sha256(source.raw[:HEAD_BYTES]).hexdigest()
-    sha256 = _sha256(source, end)
+    head = head_of(source.raw)
+    sha256 = beginning(source.raw, end, source.prefix)
     return Point(head, end, sha256, source.offset + mark.offset, head_hash, known)
 
 
-def _sha256(source: Source, end: int) -> str:
-    """Of the first bytes; what was hashed of them is not hashed again."""
-    prefix = source.prefix
-    if prefix is None or prefix.size_bytes > end:
-        return hashlib.sha256(source.raw[:end]).hexdigest()
-    digest = prefix.digest.copy()
-    digest.update(source.raw[prefix.size_bytes : end])
+def head_of(raw: Raw) -> str:
+    """SHA-256 of what files are looked up by."""
+    return hashlib.sha256(raw[:HEAD_BYTES]).hexdigest()
+
+
+def beginning(raw: Raw, size_bytes: int, prefix: Prefix | None) -> str:
+    """SHA-256 of the first bytes; what was hashed of them is not hashed again."""
+    if prefix is None or prefix.size_bytes > size_bytes:
+        start, digest = 0, hashlib.sha256()
+    else:
+        start, digest = prefix.size_bytes, prefix.digest.copy()
+    while start < size_bytes:
+        stop = min(start + _PIECE_BYTES, size_bytes)
+        digest.update(raw[start:stop])
+        start = stop
     return digest.hexdigest()
 
 

@@ -24,7 +24,7 @@ from .file_bytes import sha256
 from .formats.text import printable
 from .models import Anomaly, Fate, Raw, Report, Severity, Transcript
 from .render.wording import some
-from .store import Attempt, Drop, Store
+from .store import Attempt, Drop, Part, Store, take_parts
 
 MAX_DEPTH = 3  # a zip in a zip in a zip
 _MOST_NAMES = 5
@@ -119,8 +119,17 @@ class Members:
         self._refund = refund
         self.moving: Callable[[], None] = lambda: None
 
-    def ingest(self, drop: Drop, raw: Raw, attempt: Attempt, container: Container) -> Report:
+    def ingest(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        container: Container,
+        known: list[Part] | None = None,
+    ) -> Report:
         """Every member to its fate; then the container is done with.
+
+        ``known`` are the parts of one that this one begins like; in the last it may differ.
 
         Raises ``PermanentError`` where none of them is a conversation.
         """
@@ -136,7 +145,8 @@ class Members:
         # A member that kills the process is found by its own attempts.
         self._store.refund_attempt(attempt.export_id)
         found = _Sum(container.MEMBER)
-        for member, behind in self._in_turn(drop, raw, container):
+        news = self._news(drop, raw, attempt, container, known, found)
+        for member, behind in self._in_turn(news, container):
             self.moving()
             self._member(drop, attempt.export_id, member, container, found, behind)
         if not found.reports:
@@ -164,6 +174,25 @@ class Members:
             completed=found.completed,
             anomalies=tuple(found.anomalies),
         )
+
+    def _news(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        container: Container,
+        known: list[Part] | None,
+        into: _Sum,
+    ) -> Iterator[Member]:
+        """All members but the parts that are known to be in it; those are only counted."""
+        if not known or not isinstance(container, JsonlParts | TextParts):
+            return container.members(raw, drop.name, self._bounds)
+        *others, last = known
+        self._store.run(lambda tx: take_parts(tx, drop, attempt.export_id, others))
+        into.reports[Fate.DUPLICATE_FILE] += len(others)
+        into.total += sum(part.message_count or 0 for part in others)
+        into.conversations |= {p.conversation_id for p in others if p.conversation_id}
+        return container.members_from(raw, drop.name, self._bounds, last.locator)
 
     def _member(
         self,
@@ -201,11 +230,10 @@ class Members:
             into.add(self._dead_letter(drop, attempt, bug(error), error))
 
     def _in_turn(
-        self, drop: Drop, raw: Raw, holder: Container
+        self, members: Iterator[Member], holder: Container
     ) -> Iterator[tuple[Member, Member | None]]:
         """Each, with the part behind it where that may be read while this one is stored."""
-        members = holder.members(raw, drop.name, self._bounds)
-        if self._expect is None or not isinstance(holder, JsonlParts):
+        if self._expect is None or not isinstance(holder, JsonlParts | TextParts):
             yield from ((member, None) for member in members)
             return
         for member, behind in pairwise(chain(members, (None,))):

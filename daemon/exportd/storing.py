@@ -9,16 +9,17 @@ from dataclasses import replace
 from uuid import UUID
 
 from . import containers, formats
+from .containers import Container, JsonlParts, TextParts
 from .crash import reach
 from .errors import PermanentError, TransientError
 from .fingerprint import places
-from .growth import Point, Prefix, Source
+from .growth import Point, Prefix, Source, beginning, head_of
 from .ingest import Doubtful, Reading, ingest
 from .limits import Limits, check_content, check_size, check_transcript, within
 from .members import Members
 from .models import NOT_A_CONVERSATION, Fate, Raw, Report, Transcript
 from .residence import recognise_again
-from .store import Attempt, Drop, Store
+from .store import Attempt, Drop, Part, Store, known_parts, parts
 
 
 class Storing:
@@ -60,9 +61,13 @@ class Storing:
                 "so that others can be read. Please report it"
             )
         reach("parse.begin")
-        container = None if drop.is_part else containers.recognise(raw, drop.name)
+        known_bytes = prefix.size_bytes if prefix else 0
+        container = None if drop.is_part else containers.recognise(raw, drop.name, known_bytes)
         if container:
-            return self.members.ingest(drop, raw, attempt, container)
+            known = self._known_parts(drop, prefix) if prefix else []
+            held = self.members.ingest(drop, raw, attempt, container, known)
+            self._keep_parts(drop, raw, attempt, container, prefix)
+            return held
         read = self._read_before(drop)
         if read is None:
             point = self._store.point(prefix.sha256) if prefix else None
@@ -147,6 +152,44 @@ class Storing:
             None if drop.is_part or not isinstance(raw, bytes) else _source(raw, prefix, point),
             point,
         )
+
+    def _known_parts(self, drop: Drop, prefix: Prefix) -> list[Part]:
+        """The parts of the file that this one begins like; none where one may say more.
+
+        Of other names and times of the same bytes the earliest count.
+        """
+        found = self._store.run(lambda tx: known_parts(tx, prefix.sha256))
+        is_same = drop.explicit_id is None and all(
+            part.state == "ingested"
+            and part.name == drop.name
+            and part.modified_at <= drop.modified_at
+            for part in found[:-1]
+        )
+        return found if is_same else []
+
+    def _keep_parts(
+        self,
+        drop: Drop,
+        raw: Raw,
+        attempt: Attempt,
+        container: Container,
+        prefix: Prefix | None,
+    ) -> None:
+        """From where the file can be gone on: the beginning of its last part."""
+        if not isinstance(container, JsonlParts | TextParts) or drop.parent_export_id:
+            return
+        found = self._store.run(lambda tx: parts(tx, attempt.export_id))
+        size_bytes = int(found[-1].locator.partition("-")[0])
+        if size_bytes and all(part.state == "ingested" for part in found):
+            facts = {"head": head_of(raw), "sha256": beginning(raw, size_bytes, prefix)}
+            self._store.run(
+                lambda tx: tx.execute(
+                    "set_part_point",
+                    export_id=attempt.export_id,
+                    size_bytes=size_bytes,
+                    **facts,
+                )
+            )
 
     def _known(self, drop: Drop, attempt: Attempt) -> Report:
         """These bytes are stored: dropped before, or by this very drop before a crash."""

@@ -25,14 +25,16 @@ __all__ = [
 CONTAINERS: tuple[Container, ...] = (Zip(), Gzip(), JsonList(), JsonlParts(), TextParts())
 
 
-def recognise(raw: Raw, name: str) -> Container | None:
+def recognise(raw: Raw, name: str, known_bytes: int = 0) -> Container | None:
     """The container that a content is, by its size and its first bytes; None: no one.
+
+    ``known_bytes`` of it are those of one that was read in parts.
 
     What is a part of one already is not to be asked about: it may be long.
     """
     head = raw[:HEAD_BYTES]
     found = next((one for one in CONTAINERS if one.detect(head, len(raw))), None)
-    if isinstance(found, JsonlParts) and not found.has_ids(raw):
+    if isinstance(found, JsonlParts) and not found.has_ids(raw, known_bytes):
         return None  # it is read at once
     if not isinstance(found, JsonList):
         return found

@@ -51,20 +51,27 @@ class JsonlParts:
         )
 
     @staticmethod
-    def has_ids(raw: Raw) -> bool:
-        """Whether each line that is spoken has an id of its own; the whole file is looked at.
+    def has_ids(raw: Raw, start: int = 0) -> bool:
+        """Whether each line that is spoken has an id of its own; all from ``start`` on.
 
         Without one, what is said again in another part could not be told from the same line.
         A line is only read where it does not look like one that has.
         """
         return all(
             (b'"uuid"' in line and b'"parentUuid"' in line) or _is_told_apart(line)
-            for line in _lines(raw)
+            for line in _lines(raw, start)
         )
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
+        return self.members_from(raw, name, bounds, "0-0-1")
+
+    def members_from(
+        self, raw: Raw, name: str, bounds: Bounds, locator: str
+    ) -> Iterator[Member]:
+        """From the part on that begins where ``locator`` says."""
         told = _told(raw)
-        for start, end, line in _parts(raw):
+        begin, _, first = map(int, locator.split("-"))
+        for start, end, line in _parts(raw, begin, first):
             where = f"{start}-{end}-{line}"
             if end - start > bounds.max_bytes:
                 fault = (
@@ -98,9 +105,9 @@ def _is_told_apart(line: bytes) -> bool:
     return bool(record.get("uuid")) or not isinstance(record.get("message"), dict)
 
 
-def _lines(raw: Raw) -> Iterator[bytes]:
+def _lines(raw: Raw, at: int) -> Iterator[bytes]:
     """Every line; of one that is too long to be held, what is held of it, and the rest."""
-    at, held = 0, b""
+    held = b""
     while piece := raw[at : at + _PIECE_BYTES]:
         at += len(piece)
         *whole, held = (held + piece).split(b"\n")
@@ -149,12 +156,11 @@ def _told(raw: Raw) -> dict[str, Any]:
     return found
 
 
-def _parts(raw: Raw) -> Iterator[tuple[int, int, int]]:
-    """From, to and the number of the first line of every part."""
-    start = begin = 0
-    first = 1
+def _parts(raw: Raw, start: int, first: int) -> Iterator[tuple[int, int, int]]:
+    """From, to and the number of the first line of every part, from one on."""
+    begin = start
     answers: set[object] = set()  # those in this part that were looked at
-    for number, end in enumerate(_line_ends(raw), start=1):
+    for number, end in enumerate(_line_ends(raw, start), start=first):
         length = begin - start
         if length >= PART_BYTES:
             record = _record(raw, begin, end)
@@ -182,8 +188,8 @@ def _record(raw: Raw, start: int, end: int) -> dict[str, Any]:
         return {}
 
 
-def _line_ends(raw: Raw) -> Iterator[int]:
-    at = end = 0
+def _line_ends(raw: Raw, at: int = 0) -> Iterator[int]:
+    end = at
     while piece := raw[at : at + _PIECE_BYTES]:
         for found in _BREAK.finditer(piece):
             end = at + found.end()

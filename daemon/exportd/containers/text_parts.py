@@ -49,8 +49,15 @@ class TextParts:
         )
 
     def members(self, raw: Raw, name: str, bounds: Bounds) -> Iterator[Member]:
-        told, before = _told(raw), ""
-        start = 0
+        return self.members_from(raw, name, bounds, "0-0-")
+
+    def members_from(
+        self, raw: Raw, name: str, bounds: Bounds, locator: str
+    ) -> Iterator[Member]:
+        """From the part on that begins where ``locator`` says."""
+        told = _told(raw)
+        begin, _, before = locator.split("-")
+        start = int(begin)
         while start < len(raw):
             end = _end(raw, start)
             where = f"{start}-{end}-{before}"

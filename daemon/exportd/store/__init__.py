@@ -27,7 +27,7 @@ from ..statistics import Statistics
 from .border import StalePlan, translated
 from .dump import read_dump
 from .facts import read_statistics
-from .growing import read_point
+from .growing import known_parts, parts, read_point, take_parts
 from .line import reachable
 from .migrate import READ_ONLY, known_migrations, migrate, pending, rollback
 from .outbox import Leased, Outbox, Untold
@@ -43,6 +43,7 @@ from .rows import (
     Drop,
     Gathered,
     NewAlert,
+    Part,
     Residence,
     SessionExport,
     Shown,
@@ -63,6 +64,7 @@ __all__ = [
     "Leased",
     "NewAlert",
     "Outbox",
+    "Part",
     "Removed",
     "Residence",
     "Rewritten",
@@ -79,7 +81,9 @@ __all__ = [
     "discard_staging",
     "fingerprint",
     "known_migrations",
+    "known_parts",
     "migrate",
+    "parts",
     "pending",
     "prepare_staging",
     "relocate",
@@ -88,6 +92,7 @@ __all__ = [
     "sole_staging",
     "staging_url",
     "swap",
+    "take_parts",
     "write",
     "write_beginnings",
 ]

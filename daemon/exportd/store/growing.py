@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid5
 
 from psycopg2.extras import Json
 
 from ..growth import Point, first_change
 from ..models import Before, Transcript
-from .rows import Decision
+from .rows import Decision, Drop, Part
 from .transaction import Transaction
 
 
@@ -73,3 +74,28 @@ def _row(export_id: int, segment_id: int, point: Point) -> dict[str, Any]:
             }
         ),
     }
+
+
+def parts(tx: Transaction, export_id: int) -> list[Part]:
+    """The parts of a file, in their order."""
+    return [Part(*row) for row in tx.rows("parts", export_id=export_id)]
+
+
+def known_parts(tx: Transaction, sha256: str) -> list[Part]:
+    """The parts of the file that has these bytes before its last part; that one, too."""
+    for (export_id,) in tx.rows("file_in_parts", sha256=sha256):
+        return parts(tx, export_id)
+    return []
+
+
+def take_parts(tx: Transaction, parent: Drop, export_id: int, known: list[Part]) -> None:
+    """Write that parts came again, in a file that has more."""
+    tx.execute(
+        "take_parts",
+        claim_ids=[uuid5(parent.claim_id, part.locator) for part in known],
+        export_ids=[part.export_id for part in known],
+        locators=[part.locator for part in known],
+        name=parent.name,
+        memory_dir=parent.memory_dir,
+        parent_export_id=export_id,
+    )

@@ -53,6 +53,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a file that was read in parts, as an export of its own."""
+
+    export_id: int
+    locator: str
+    state: str
+    name: str
+    modified_at: datetime
+    message_count: int | None
+    conversation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewAlert:
     """Something that people are to be told; ``subject`` is what it is about, for equality."""
 

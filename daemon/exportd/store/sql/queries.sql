@@ -184,6 +184,41 @@ VALUES (%(export_id)s, %(segment_id)s, %(head)s, %(size_bytes)s, %(sha256)s, %(o
         %(messages)s, %(facts)s)
 ON CONFLICT (export_id) DO NOTHING;
 
+-- set_part_point --
+-- Of a file that was read in parts, where the last one begins.
+INSERT INTO resume_points (export_id, head, size_bytes, sha256, offset_bytes)
+VALUES (%(export_id)s, %(head)s, %(size_bytes)s, %(sha256)s, %(size_bytes)s)
+ON CONFLICT (export_id) DO NOTHING;
+
+-- parts --
+-- Of a file that was read in parts, in their order.
+SELECT DISTINCT ON (split_part(d.locator, '-', 1)::bigint)
+       d.export_id, d.locator, e.state, e.name, e.modified_at, e.message_count,
+       s.conversation_id
+FROM drops d
+JOIN exports e USING (export_id)
+LEFT JOIN export_segments es USING (export_id)
+LEFT JOIN segments s USING (segment_id)
+WHERE d.parent_export_id = %(export_id)s
+ORDER BY split_part(d.locator, '-', 1)::bigint, d.drop_id;
+
+-- file_in_parts --
+-- The last file that was read in parts and has these bytes before its last one.
+SELECT p.export_id FROM resume_points p
+JOIN exports e USING (export_id)
+WHERE p.sha256 = %(sha256)s AND p.segment_id IS NULL AND e.state = 'ingested'
+ORDER BY p.export_id DESC LIMIT 1;
+
+-- take_parts --
+-- Parts of another file, known by the bytes before them, are in this one as well.
+INSERT INTO drops (claim_id, export_id, original_name, memory_dir, parent_export_id, locator,
+                   outcome)
+SELECT claim_id, export_id, %(name)s, %(memory_dir)s, %(parent_export_id)s, locator,
+       'duplicate_file'
+FROM unnest(%(claim_ids)s::uuid[], %(export_ids)s::bigint[], %(locators)s::text[])
+     AS known (claim_id, export_id, locator)
+ON CONFLICT (claim_id) DO NOTHING;
+
 -- forget_resume_points --
 -- Something is about to stand before them, or in their own place.
 DELETE FROM resume_points WHERE segment_id = %(segment_id)s AND messages >= %(first)s;
