@@ -141,9 +141,7 @@ def _once(
 def _empty_database(memory: Path, dsn: str) -> str:
     """In the same server as ours; its URL."""
     process([*command(memory), "db", "psql", "-qc", "CREATE DATABASE peer"])
-    options = dict(part.split("=", 1) for part in dsn.split() if "=" in part)
-    host, user = options.get("host", ""), options.get("user", "postgres")
-    return f"postgresql://{user}@/peer?host={host}&sslmode=disable"
+    return dsn.replace("/postgres?", "/peer?") + "&sslmode=disable"
 
 
 def _alone(work: _Work) -> dict[str, str]:
