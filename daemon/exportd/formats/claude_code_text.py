@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import MalformedExport
 from ..models import Kind, Mark, Message, Region, Role, Span, Transcript
 from .base import Confidence
-from .text import decode, encode
+from .text import decode, encode, is_unsafe
 
 NAME = "claude-code-text"
 TITLE = "Claude Code /export text"
@@ -45,15 +45,20 @@ _HEADER = re.compile(
     r"[ *]{0,3}▐▛███▜▌ .*Claude Code v\d|▗ ▗   ▖ ▖  Claude Code v\d|╭─+ Claude Code v\d"
     r"|│? {1,2}✻ Welcome to Claude Code!"
 )
+_NOTICE_SIGNS = "✻※✢✶✳✽"
 _OPENINGS = (
-    ("prompt", _PROMPT),
-    ("compaction", _COMPACTION),
-    ("speak", _SPEAK),
-    ("result", _RESULT),
-    ("thinking", _THINKING),
-    ("notice", _NOTICE),
+    ("prompt", ">❯", _PROMPT),
+    ("compaction", "═✻⏺●", _COMPACTION),
+    ("speak", "⏺●", _SPEAK),
+    ("result", " \xa0⎿", _RESULT),
+    ("thinking", "✻∴", _THINKING),
+    ("notice", _NOTICE_SIGNS, _NOTICE),
 )
-_OPENING_SIGNS = frozenset(" \xa0>❯⏺●⎿✻∴※✢✶✳✽═▗╭│*")
+# By its first character, what a line may open; a header or a collapsed run, too.
+_OPENING_SIGNS = {
+    sign: tuple((opened, pattern) for opened, signs, pattern in _OPENINGS if sign in signs)
+    for sign in " \xa0>❯⏺●⎿✻∴※✢✶✳✽═▗╭│*"
+}
 _VERSION = re.compile(r"Claude Code v(\d[\w.]*)")
 _MODEL = re.compile(r"\b((?:Sonnet|Haiku|Opus|Fable|Claude) [\d.]+|claude-[\w.-]+\d)\b")
 _CWD = re.compile(r"cwd: (?P<boxed>\S.*?) *│?$|▘▘ ▝▝ +\*? *(?P<logo>[~/A-Z].*?) *$")
@@ -93,9 +98,10 @@ def detect(head: bytes, name: str) -> Confidence:
     """
     if head.startswith(PART):
         return Confidence(certain=True, reason="a part of a long export")
-    lines = [decode(line) for line in head.removeprefix(_BOM).split(b"\n")]
-    if any(_HEADER.match(line) for line in lines[:_HEADER_LINES]):
+    pieces = head.removeprefix(_BOM).split(b"\n")
+    if any(_HEADER.match(decode(piece)) for piece in pieces[:_HEADER_LINES]):
         return Confidence(certain=True, reason="has a Claude Code header")
+    lines = [decode(piece) for piece in pieces]
     seen = {
         "a glyph block (⏺ or ●)": any(map(_SPEAK.match, lines)),
         "a result (⎿)": any(map(_RESULT.match, lines)),
@@ -191,16 +197,30 @@ def _blocks(raw: bytes, start: int) -> Iterator[_Block]:
 
 
 def _lines(raw: bytes, start: int) -> Iterator[_Line]:
-    raw = raw[start:]
-    for piece in raw.splitlines(keepends=True) if b"\r" not in raw else _split(raw):
-        text = decode(piece if start else piece.removeprefix(_BOM)).rstrip("\r\n")
-        end = start + len(piece)
-        if glued := _GLUED.match(text):
+    for size_bytes, line in _texts(raw[start:]):
+        text, end = line if start else line.removeprefix("\ufeff"), start + size_bytes
+        if text and text[0] in _NOTICE_SIGNS and (glued := _GLUED.match(text)):
             cut = start + len(encode(glued[1]))
             yield _Line(start, cut, glued[1])
             start, text = cut, text[glued.end(1) :]
         yield _Line(start, end, text)
         start = end
+
+
+def _texts(raw: bytes) -> Iterator[tuple[int, str]]:
+    """Each line without its end, and how many bytes it has with it.
+
+    Decoded at once where nothing in it is to be escaped.
+    """
+    whole = raw.decode("utf-8", "surrogateescape")
+    if "\r" in whole or is_unsafe(whole):
+        yield from ((len(piece), decode(piece).rstrip("\r\n")) for piece in _split(raw))
+        return
+    *texts, last = whole.split("\n")
+    for text in texts:
+        yield (len(text) if text.isascii() else len(text.encode())) + 1, text
+    if last:
+        yield len(last.encode()), last
 
 
 def _split(raw: bytes) -> list[bytes]:
@@ -212,14 +232,14 @@ def _split(raw: bytes) -> list[bytes]:
 
 def _opens(text: str, inside: str | None) -> str | None:
     """What block a line opens, if any, given the kind of block it stands in."""
-    if not text or text[0] not in _OPENING_SIGNS:
+    if not text or (openings := _OPENING_SIGNS.get(text[0])) is None:
         return None
-    for opened, pattern in _OPENINGS:
+    for opened, pattern in openings:
         if pattern.match(text):
             return opened
-    if inside is not None and _HEADER.match(text):
+    if inside is not None and "Claude Code" in text and _HEADER.match(text):
         return "header"
-    if _COLLAPSED.match(text):
+    if "(ctrl+" in text and _COLLAPSED.match(text):
         return "notice"
     return None
 
@@ -368,8 +388,11 @@ def _dedent(texts: list[str], at_most: int) -> str:
     is indented on purpose.
     """
     rest = [text.replace("\xa0", " ").rstrip() for text in texts[1:]]
-    indent = min((len(t) - len(t.lstrip(" ")) for t in rest if t), default=0)
-    indent = min(indent, at_most)
+    indent = at_most
+    for text in filter(None, rest):
+        if not indent:
+            break
+        indent = min(indent, len(text) - len(text.lstrip(" ")))
     return "\n".join([texts[0].replace("\xa0", " ").rstrip(), *(t[indent:] for t in rest)])
 
 

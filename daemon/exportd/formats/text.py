@@ -33,6 +33,11 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"{ESCAPE}{ord(match[0]):04X}", text)
 
 
+def is_unsafe(text: str) -> bool:
+    """Whether :func:`escape` would change it."""
+    return _UNSAFE.search(text) is not None
+
+
 def unescape(text: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
