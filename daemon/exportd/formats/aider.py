@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ..models import Kind, Message, Region, Role, Span, Transcript
 from .base import Confidence
-from .text import decode
+from .text import decode, decode_head
 
 NAME = "aider"
 TITLE = "Aider chat history"
@@ -36,7 +36,7 @@ _KINDS = {
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when the first line that is not blank begins a run, with its time."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    text = decode_head(head)
     found = _ANY_START.search(text)
     if found and found["time"] and not text[: found.start()].strip():
         return Confidence(certain=True, reason="begins with # aider chat started at")

@@ -18,7 +18,7 @@ from . import documents
 from .base import Confidence
 from .records import depth
 from .spread import spread, with_open_end
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 from .values import Repeats, call, compact_json, dropped, moment, unique, without_data
 
 NAME = "chatgpt"
@@ -42,7 +42,7 @@ _HIDDEN = "is_visually_hidden_from_conversation"
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when a ``mapping`` at the top level of an object holds nodes."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    text = decode_head(head)
     found = _MAPPING.search(text) if text.lstrip().startswith("{") else None
     if found and depth(text[: found.start()]) == 1 and _NODE.search(text, found.end()):
         return Confidence(certain=True, reason="JSON with a mapping of nodes")

@@ -9,7 +9,7 @@ from ..models import NOT_A_CONVERSATION, Region, Span, Transcript
 from . import documents
 from .base import Confidence
 from .heads import members, records
-from .text import decode
+from .text import decode_head
 
 NAME = "checkpoint-summary"
 TITLE = "generated checkpoint summary"
@@ -20,7 +20,7 @@ VERSIONS = "2025-11"
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain by the checkpoint file that the metadata name, and the sections of a summary."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    text = decode_head(head).lstrip()
     top = members(text)
     named = "checkpoint_file" in members(text, top.get("metadata", len(text)))
     summary = any("sections" in own for own in records(text, top.get("conversation")))

@@ -16,7 +16,7 @@ from .base import Confidence
 from .jsonl import Line
 from .records import depth
 from .spread import spread, with_open_end
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 from .values import Repeats, call, dropped, moment, text_in, unique, without_data
 
 NAME = "claude-ai"
@@ -35,7 +35,7 @@ _ROOT = "00000000-0000-4000-8000-000000000000"  # what the web API calls the beg
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when a list ``chat_messages`` stands at the top level of an object."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    text = decode_head(head)
     found = _LIST.search(text) if text.lstrip().startswith("{") else None
     if found and depth(text[: found.start()]) == 1:
         return Confidence(certain=True, reason="JSON with a list chat_messages")

@@ -22,7 +22,7 @@ from .gemini_messages import listed, messages_of
 from .jsonl import Line
 from .records import depth
 from .spread import spread
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 from .values import Repeats, dropped, unique
 
 NAME = "gemini-cli"
@@ -39,7 +39,7 @@ def detect(head: bytes, name: str) -> Confidence:
     records = list(jsonl.first_records(head))
     if any(map(_is_message, records)) or any(map(_is_head, records)):
         return Confidence(certain=True, reason="lines of type user or gemini")
-    text = decode(head.removeprefix(b"\xef\xbb\xbf"))
+    text = decode_head(head)
     found = _MESSAGES.search(text) if text.lstrip().startswith("{") else None
     session = '"sessionId"' in text and ('"projectHash"' in text or '"startTime"' in text)
     if session and found and depth(text[: found.start()]) == 1:

@@ -18,7 +18,7 @@ from . import documents
 from .base import Confidence
 from .heads import has_index, members
 from .records import KINDS, ROLES, is_index, text_of
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 
 NAME = "indexed-json"
 TITLE = "indexed JSON of a browser extension"
@@ -32,7 +32,7 @@ _BOM = "\ufeff"
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when a list ``messages`` or ``chats`` holds records that have an ``index``."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    text = decode_head(head).lstrip()
     if text.startswith("["):
         return Confidence(certain=False, reason="a JSON list, expected an object")
     if not text.startswith("{"):

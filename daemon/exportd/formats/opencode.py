@@ -17,7 +17,7 @@ from . import documents
 from .base import Confidence
 from .jsonl import Line
 from .records import depth
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 from .values import (
     Repeats,
     call,
@@ -46,7 +46,7 @@ _SAID = {
 
 def detect(head: bytes, name: str) -> Confidence:
     """Certain when an object begins with the ``info`` of a session."""
-    text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    text = decode_head(head).lstrip()
     is_info = re.match(r'\{\s*"info"\s*:\s*\{', text) is not None
     found = _MESSAGES.search(text)
     if is_info and '"projectID"' in text:

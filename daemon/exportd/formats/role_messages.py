@@ -21,7 +21,7 @@ from .base import Confidence
 from .heads import has_index, members, records
 from .jsonl import Line
 from .records import ROLES as KNOWN
-from .text import decode, escape, escape_value
+from .text import decode_head, escape, escape_value
 from .values import dropped, moment, text_in, without_data
 
 NAME = "role-messages"
@@ -44,7 +44,7 @@ def detect(head: bytes, name: str) -> Confidence:
 
     Not when any has an ``index``: those are indexed JSON; nor where other tools keep theirs.
     """
-    text = decode(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    text = decode_head(head).lstrip()
     top = members(text)
     if _is_response(text, top):
         return Confidence(certain=True, reason="JSON of type message with a role")

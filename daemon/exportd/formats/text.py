@@ -9,6 +9,7 @@ U+DC80 to U+DCFF of Python's ``surrogateescape`` (PEP 383).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 ESCAPE = "␛"
@@ -19,6 +20,12 @@ _ESCAPED = re.compile(f"{ESCAPE}([0-9A-F]{{4}})")
 def decode(raw: bytes) -> str:
     """UTF-8 as text; what PostgreSQL cannot hold is escaped."""
     return escape(raw.decode("utf-8", "surrogateescape"))
+
+
+@lru_cache(maxsize=1)
+def decode_head(head: bytes) -> str:
+    """The same without a byte order mark: every format looks at the beginning of a file."""
+    return decode(head.removeprefix(b"\xef\xbb\xbf"))
 
 
 def encode(text: str) -> bytes:
