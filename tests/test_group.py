@@ -231,3 +231,21 @@ def test_a_folder_that_refuses_defers_its_files_alone(road: Road) -> None:
     fates = {path.name: report.fate for path, report in found.items() if report}
     assert fates["a.txt"] is Fate.INGESTED
     assert (road.folders.memory / "elsewhere" / "b.txt").exists()
+
+
+def test_who_stops_in_the_middle_spends_no_attempt_of_what_was_claimed_ahead(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exportd.group.MOST_FILES", 2)
+    files = {f"{n}.txt": talk(f"begin {n}", "so be it") for n in range(6)}
+    taken = road.pipeline.ingest_all(dropped(road, files))
+    _, report = next(taken)
+    assert report
+    assert report.fate is Fate.INGESTED
+    taken.close()  # type: ignore[attr-defined]
+    counted = rows(road.url, "SELECT attempts, state FROM exports ORDER BY export_id")
+    assert counted == [(1, "ingested"), (1, "ingested"), (0, "claimed"), (0, "claimed")]
+    assert {road.pipeline.resume(claim).fate for claim in road.intake.sweep()} == {
+        Fate.INGESTED
+    }
+    assert {p.name for p in road.folders.exports.iterdir()} == {"4.txt", "5.txt"}

@@ -12,7 +12,8 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -47,8 +48,16 @@ class _Member:
     drop: Drop
     content: Content
     attempt: Attempt | None = None
+    is_parsed: bool = False
     read: Reading | None = None
     report: Report | None = None
+
+
+@dataclass(slots=True)
+class Held:
+    """What of a group is on its way."""
+
+    members: list[_Member] = field(default_factory=list)
 
 
 class Group:
@@ -70,16 +79,34 @@ class Group:
         self._manifest = manifest
         self._storing = storing
 
-    def take(self, claims: Sequence[Claim]) -> tuple[dict[UUID, Report], dict[UUID, Attempt]]:
+    def begin(self, claims: Sequence[Claim]) -> Held:
+        """Read them, and count an attempt on each content, before anything is parsed."""
+        held = Held()
+        try:
+            members = list(self._read(claims))
+            attempts = self._store.begin_all([one.drop for one in members]) if members else []
+        except (ExportdError, OSError) as error:
+            log.info("group.dissolved", files=len(claims), error_class=type(error).__name__)
+            return held
+        reach("group.counted")
+        for one, attempt in zip(members, attempts, strict=True):
+            one.attempt = attempt
+        held.members = members
+        return held
+
+    def take(
+        self, held: Held, coming: Held | None
+    ) -> tuple[dict[UUID, Report], dict[UUID, Attempt]]:
         """What became of those that went the whole way, by their claims.
 
         And the attempts on contents that were stored, of files that changed meanwhile. All
-        others lie in flight, as if they had just been claimed.
+        others lie in flight, as if they had just been claimed. ``coming`` is parsed while the
+        server stores.
         """
-        started = time.monotonic()
-        members = list(self._read(claims))
+        started, members = time.monotonic(), held.members
+        held.members = []
         try:
-            self._store_all(members)
+            self._store_all(members, coming)
             stored = [one for one in members if one.report]
             changed = {
                 one.claim.claim_id: one.attempt
@@ -89,13 +116,19 @@ class Group:
             done = [one for one in stored if one.claim.claim_id not in changed]
             kept = self._archive_all(done)
         except (ExportdError, OSError) as error:
-            log.info("group.dissolved", files=len(claims), error_class=type(error).__name__)
+            log.info("group.dissolved", files=len(members), error_class=type(error).__name__)
             return {}, {}
         except Exception:
-            log.exception("group.bug", files=len(claims))
+            log.exception("group.bug", files=len(members))
             return {}, {}
         each_s = (time.monotonic() - started) / max(len(kept), 1)
         return {own: replace(one, duration_s=each_s) for own, one in kept.items()}, changed
+
+    def release(self, held: Held) -> None:
+        """Nobody goes on with them now: they lie in flight as if they had just been claimed."""
+        with suppress(ExportdError):
+            self._refund(held.members)
+        held.members = []
 
     def _read(self, claims: Sequence[Claim]) -> Iterator[_Member]:
         """Those that nobody writes to and that can be read; of equal ones the first."""
@@ -123,28 +156,33 @@ class Group:
         except (ExportdError, OSError):
             return None  # the pipeline finds the same, and tells it
 
-    def _store_all(self, members: Sequence[_Member]) -> None:
-        """Attempts are counted and committed; then all is parsed, and stored at once."""
+    def _store_all(self, members: Sequence[_Member], coming: Held | None) -> None:
+        """All is parsed, and stored at once."""
         if not members:
             return
-        attempts = self._store.begin_all([one.drop for one in members])
-        for one, attempt in zip(members, attempts, strict=True):
-            one.attempt = attempt
-        reach("group.counted")
         try:
-            for one in members:
-                if one.attempt:
-                    one.read = self._storing.reading(one.drop, one.content.raw, one.attempt)
+            self._parse(members)
             read = [(one, one.read) for one in members if one.read]
             reach("group.parsed")
-            reports = self._store.run(lambda tx: ingest_all(tx, [own for _, own in read]))
+            reports = self._store.run(
+                lambda tx: ingest_all(tx, [own for _, own in read]),
+                lambda: self._parse(coming.members if coming else ()),
+            )
         except BaseException:
-            self._refund(members)
+            with suppress(ExportdError):
+                self._refund(members)
             raise
         reach("group.committed")
         for (one, _), report in zip(read, reports, strict=True):
             one.report = report
         self._refund([one for one in members if not one.report])
+
+    def _parse(self, members: Sequence[_Member]) -> None:
+        for one in members:
+            if one.attempt and not one.is_parsed:
+                one.is_parsed = True
+                with suppress(Exception):  # the pipeline finds the same, and tells it
+                    one.read = self._storing.reading(one.drop, one.content.raw, one.attempt)
 
     def _refund(self, members: Iterable[_Member]) -> None:
         """The pipeline counts an attempt of its own."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from .dead_letters import DeadLetters
 from .errors import DiskTrouble, ExportdError, PermanentError, TookTooLong, TransientError
 from .folders import SIDECAR, Folders, is_sidecar
 from .formats.text import escape, printable, unescape
-from .group import Group, grouped
+from .group import Group, Held, grouped
 from .intake import Claim, Intake
 from .intake.sidecar import read_sidecar
 from .late_sidecars import LateSidecars
@@ -40,6 +40,15 @@ from .storing import Storing
 _ROUNDS = 5
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Claimed:
+    """A group of dropped files, each with its claim, or why it has to wait."""
+
+    claims: dict[Path, Claim | None]
+    deferred: dict[Path, TransientError] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
 
 
 class Pipeline:
@@ -89,16 +98,27 @@ class Pipeline:
         return self.resume(claim) if claim else None
 
     def ingest_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Report | None]]:
-        """Dropped files to their fates, in their order; small ones in groups."""
-        for group in grouped(paths):
-            if len(group) == 1:
-                yield group[0], self.ingest(group[0])
-            else:
-                yield from self._ingest_group(group)
+        """Dropped files to their fates, in their order; small ones in groups.
 
-    def _ingest_group(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Report | None]]:
-        claims: dict[Path, Claim | None] = {}
-        deferred: dict[Path, TransientError] = {}
+        The next group is claimed, and parsed, while one is stored.
+        """
+        held: _Claimed | None = None
+        try:
+            for group in grouped(paths):
+                done, held = held, self._claim(group) if len(group) > 1 else None
+                if done:
+                    yield from self._finish(done, held)
+                if held is None:
+                    yield group[0], self.ingest(group[0])
+            if held:
+                done, held = held, None
+                yield from self._finish(done, None)
+        finally:
+            if held:
+                self._group.release(held.held)
+
+    def _claim(self, paths: Sequence[Path]) -> _Claimed:
+        claimed = _Claimed(dict.fromkeys(paths))
         try:
             self._store.ping()
             self._repay()
@@ -106,20 +126,26 @@ class Pipeline:
             place = self._intake.place()
             for path in paths:
                 try:
-                    claims[path] = self._intake.take(path, place)
+                    claimed.claims[path] = self._intake.take(path, place)
                 except TransientError as error:
-                    deferred[path] = error
-            ours = {path: claim for path, claim in claims.items() if claim}
+                    claimed.deferred[path] = error
+            ours = {path: claim for path, claim in claimed.claims.items() if claim}
             self._intake.make_durable(place, ours)
         except TransientError as error:
-            yield from ((path, logged(_deferred(escape(path.name), error))) for path in paths)
-            return
-        reports, grown = self._group.take(list(ours.values()))
+            claimed.deferred = dict.fromkeys(paths, error)
+        else:
+            claimed.held = self._group.begin(list(ours.values()))
+        return claimed
+
+    def _finish(
+        self, claimed: _Claimed, coming: _Claimed | None
+    ) -> Iterator[tuple[Path, Report | None]]:
+        reports, grown = self._group.take(claimed.held, coming.held if coming else None)
         self._end_all_dead_letters(reports.values())
-        for path in paths:
-            if path in deferred:
-                yield path, logged(_deferred(escape(path.name), deferred[path]))
-            elif (claim := claims[path]) is None:
+        for path, claim in claimed.claims.items():
+            if error := claimed.deferred.get(path):
+                yield path, logged(_deferred(escape(path.name), error))
+            elif claim is None:
                 yield path, None
             elif report := reports.get(claim.claim_id):
                 yield path, logged(report)

@@ -177,11 +177,11 @@ class Service:
                 self._waits.begin()
 
     def _next(self) -> list[Path]:
-        """Settled files that wait, not more than go together; none for half a second."""
+        """Settled files that wait, as many as two groups; none for half a second."""
         paths: list[Path] = []
         with suppress(queue.Empty):
             paths.append(self._watcher.ready.get(timeout=0.5))
-            while len(paths) < MOST_FILES:
+            while len(paths) < 2 * MOST_FILES:
                 paths.append(self._watcher.ready.get_nowait())
         for path in paths:  # first, so that a new file of this name is seen meanwhile
             self._watcher.done(path)
