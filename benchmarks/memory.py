@@ -12,24 +12,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 import zipfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.generator import write, write_conversations
 from benchmarks.running import own_settings_alone, running_server
+from benchmarks.session_jsonl import jsonl_pieces
+from benchmarks.talk import turns
 
-_WORDS = ("oven", "flour", "dough", "bake", "shelf", "price", "crumb", "tray", "yeast", "salt")
-_BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
+_SESSION_ID = "5b1f0c3e-0000-4c4c-8a8a-000000000001"
 _AT_MOST_MB = 200
-_CALLS = 12  # of tools, in a turn
 
 
 def main() -> int:
@@ -45,34 +43,21 @@ def main() -> int:
 
 
 def _session(place: Path, size: int) -> bool:
-    source, chance = place / "session.jsonl", _Chance(1)
-    turns = messages = 0
-    with source.open("wb") as file:
-        while file.tell() < size:
-            turn = chance.turn(turns)
-            file.write(b"".join(turn))
-            turns, messages = turns + 1, messages + len(turn)
+    source = place / "session.jsonl"
+    pieces = jsonl_pieces(turns("memory"), _SESSION_ID)
+    messages = write(source, pieces, size)
     with running_server(place / "session") as memory:
         good = _run(memory, source, messages, messages)
-        turn = chance.turn(turns)
-        with source.open("ab") as file:
-            file.write(b"".join(turn))
-        good &= _run(memory, source, messages + len(turn), len(turn))
+        more = write(source, pieces, 0)
+        good &= _run(memory, source, messages + more, more)
     shutil.rmtree(place / "session")
     source.unlink()
     return good
 
 
 def _conversations(place: Path, size: int) -> bool:
-    source, chance = place / "conversations.json", _Chance(2)
-    messages = number = 0
-    with source.open("wb") as file:
-        while file.tell() < size:
-            said = chance.random.randrange(2, 200)
-            record = chance.conversation(number, said)
-            file.write((b"[" if number == 0 else b",\n") + json.dumps(record).encode())
-            number, messages = number + 1, messages + said
-        file.write(b"]\n")
+    source = place / "conversations.json"
+    messages = write_conversations(source, size)
     packed = place / "data.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(source, source.name)
@@ -118,75 +103,6 @@ def _peak_mb(process: subprocess.Popen[bytes]) -> float:
                 peak_kb = int(line.split()[1])
         time.sleep(0.05)
     return peak_kb / 1024
-
-
-class _Chance:
-    """Made-up talk; the same for the same seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311
-        self._text = " ".join(self.random.choices(_WORDS, k=300_000))
-        self._last: str | None = None
-        self._at = _BEGIN
-
-    def _id(self) -> str:
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
-
-    def _say(self, most: int) -> str:
-        begin, length = self.random.randrange(1_000_000), self.random.randrange(20, most)
-        return self._text[begin : begin + length]
-
-    def turn(self, number: int) -> list[bytes]:
-        """The lines of a prompt, calls of tools with their results, and an answer."""
-        lines = [self._line("user", {"content": f"{number}: {self._say(400)}"})]
-        for call in range(_CALLS):
-            call_id = f"toolu_{number}_{call}"
-            content: list[dict[str, Any]] = [
-                {"type": "tool_use", "id": call_id, "name": "Bash",
-                 "input": {"command": self._say(300)}}
-            ]  # fmt: skip
-            lines.append(self._line("assistant", self._answer(f"{number}_{call}", content)))
-            size = 60_000 if self.random.random() < 0.02 else 3_000
-            content = [
-                {"type": "tool_result", "tool_use_id": call_id, "content": self._say(size)}
-            ]
-            lines.append(self._line("user", {"content": content}))
-        content = [{"type": "text", "text": self._say(2_000)}]
-        return [*lines, self._line("assistant", self._answer(f"{number}", content))]
-
-    @staticmethod
-    def _answer(name: str, content: list[dict[str, Any]]) -> dict[str, Any]:
-        usage = {"input_tokens": 10, "output_tokens": 20, "cache_read_input_tokens": 30}
-        return {"id": f"msg_{name}", "model": "claude-x", "content": content, "usage": usage}
-
-    def _line(self, role: str, said: dict[str, Any]) -> bytes:
-        own, self._at = self._id(), self._at + timedelta(seconds=1)
-        record = {
-            "parentUuid": self._last, "isSidechain": False, "cwd": "/home/ana/bakery",
-            "sessionId": "5b1f0c3e-0000-4c4c-8a8a-000000000001", "version": "2.1.0",
-            "gitBranch": "main", "type": role, "message": {"role": role, **said}, "uuid": own,
-            "timestamp": self._at.isoformat(),
-        }  # fmt: skip
-        self._last = own
-        return json.dumps(record).encode() + b"\n"
-
-    def conversation(self, number: int, messages: int) -> dict[str, Any]:
-        """One of an account export of claude.ai."""
-        at = _BEGIN + timedelta(hours=number)
-        return {
-            "uuid": self._id(), "name": f"talk {number}", "created_at": at.isoformat(),
-            "updated_at": at.isoformat(), "account": {"uuid": "ac"},
-            "chat_messages": [
-                {
-                    "uuid": self._id(), "sender": ("human", "assistant")[turn % 2],
-                    "text": (text := self._say(3_000)),
-                    "content": [{"type": "text", "text": text}],
-                    "created_at": (at + timedelta(seconds=turn)).isoformat(),
-                    "attachments": [], "files": [],
-                }
-                for turn in range(messages)
-            ],
-        }  # fmt: skip
 
 
 if __name__ == "__main__":
