@@ -178,3 +178,18 @@ def test_every_protection_stands_where_the_table_says(tmp_path: Path) -> None:
         disable(protection, root)
         name, _, test = protection.test.partition("::")
         assert f"def {test}(" in (ROOT / "tests" / name).read_text(), protection.test
+
+
+def test_the_table_of_speed_is_measured_and_written(tmp_path: Path) -> None:
+    """Three rows of it: one of each way to run the program."""
+    page = tmp_path / "performance.md"
+    rows = ("cold-text", "grown-text", "idle")
+    arguments = [
+        sys.executable, "-m", "benchmarks", "--quick", "--output", str(page), "--rows", *rows,
+    ]  # fmt: skip
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = page.read_text()
+    assert "| cold ingest, text exports |" in told
+    assert "bare COPY" in told
+    assert "sha256sum" in told
