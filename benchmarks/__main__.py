@@ -1,4 +1,4 @@
-"""How fast exportd is: ``python -m benchmarks [--rows NAME…] [--quick] [--output PAGE]``.
+"""How fast exportd is: ``python -m benchmarks [--rows NAME…] [--quick] [--no-peers]``.
 
 Every row is measured with the real command on a fresh memory folder with an embedded server,
 beside what the machine itself needs for the same: a bare COPY of the same finished rows, or
@@ -18,31 +18,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .measuring import Row, fresh, machine
+from .peers import peers
 from .performance_page import page, printed
 from .speed import QUICK, ROWS, Sizes
 
 _PAGE = Path("docs/performance.md")
+_ALL = ROWS | {"peers": peers}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=_ALL, metavar="NAME", default=list(_ALL))
+    parser.add_argument("--no-peers", action="store_true", help="leave other programs out")
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     parser.add_argument("--folder", type=Path, help="where all files lie meanwhile")
     parser.add_argument("--output", type=Path, help=f"the page [{_PAGE}]")
     options = parser.parse_args()
     sizes = QUICK if options.quick else Sizes()
+    names = [name for name in options.rows if name != "peers" or not options.no_peers]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="exportd-speed-") as folder:
-        for name in options.rows:
-            rows += _measured(ROWS[name], Path(folder), sizes)
+        for name in names:
+            rows += _measured(_ALL[name], Path(folder), sizes)
             sys.stdout.write(printed(rows[-1:]) + "\n")
             sys.stdout.flush()
         where = _machine(Path(folder))
     sys.stdout.write(f"\n{where}\n{printed(rows)}\n")
-    whole = set(options.rows) == set(ROWS) and not options.quick
+    whole = set(names) >= set(ROWS) and not options.quick
     if output := options.output or (_PAGE if whole else None):
         output.write_text(page(rows, where, f"{datetime.now(UTC):%Y-%m-%d}"), encoding="utf-8")
     return int(any(row.told.startswith("FAILED") for row in rows))

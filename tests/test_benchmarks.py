@@ -187,7 +187,9 @@ def test_the_table_of_speed_is_measured_and_written(tmp_path: Path) -> None:
     arguments = [
         sys.executable, "-m", "benchmarks", "--quick", "--output", str(page), "--rows", *rows,
     ]  # fmt: skip
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     told = page.read_text()
     assert "| cold ingest, text exports |" in told

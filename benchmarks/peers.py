@@ -1,0 +1,170 @@
+"""Other programs on the same session files, each in the way it is meant to be used.
+
+They are installed from PyPI, each version pinned, into an environment of its own below the
+user's cache; nothing of exportd depends on them. They get a HOME of their own, a proxy that
+does not answer (nothing leaves the machine), and no telemetry and no update checks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .generator import sessions
+from .measuring import Row, command, fresh, process, repeated
+from .speed import Sizes
+
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "exportd-peers"
+
+# What its own server does with what its own daemon sends, without HTTP between them.
+_QC_TRACE = """
+import asyncio, json, sys
+from pathlib import Path
+from qc_trace.db.connection import ConnectionPool
+from qc_trace.db.migrations import ensure_schema
+from qc_trace.db.writer import BatchWriter
+from qc_trace.schemas.claude_code import transform_claude_v1
+
+async def main(url, folder):
+    async with ConnectionPool(url) as pool, pool.connection() as conn:
+        await ensure_schema(conn)
+        writer = BatchWriter(conn)
+        for path in sorted(Path(folder).rglob("*.jsonl")):
+            batch = []
+            with path.open() as file:
+                for number, line in enumerate(file, 1):
+                    batch += transform_claude_v1(json.loads(line), str(path), number)
+                    if len(batch) >= 1000:
+                        await writer.write(batch)
+                        batch = []
+            await writer.write(batch)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Where a peer finds the session files, and where it may write."""
+
+    projects: Path
+    home: Path
+    url: str
+
+
+def _sessionlog(tools: Path, work: _Work) -> list[list[str]]:
+    where = f"claude={work.projects}"
+    database = str(work.home / "data.sqlite")
+    return [[str(tools / "sessionlog"), "ingest", "--sources-dir", where, "--db", database]]
+
+
+def _claude_code_log(tools: Path, work: _Work) -> list[list[str]]:
+    project = str(next(work.projects.iterdir()))
+    return [[str(tools / "claude-code-log"), project, "--output", str(work.home / "html")]]
+
+
+def _qc_trace(tools: Path, work: _Work) -> list[list[str]]:
+    return [[str(tools / "python"), "-c", _QC_TRACE, work.url, str(work.projects)]]
+
+
+def _agentsview(tools: Path, _work: _Work) -> list[list[str]]:
+    return [[str(tools / "agentsview"), "sync"]]
+
+
+def _agentsview_pg(tools: Path, work: _Work) -> list[list[str]]:
+    return [
+        *_agentsview(tools, work),
+        [str(tools / "agentsview"), "pg", "push", "--no-vectors"],
+    ]
+
+
+_PEERS: dict[str, tuple[str, Callable[[Path, _Work], list[list[str]]], str]] = {
+    "sessionlog into SQLite": ("sessionlog==0.1.6", _sessionlog, "`sessionlog ingest`"),
+    "claude-code-log into HTML": (
+        "claude-code-log==1.7.0", _claude_code_log, "`claude-code-log PROJECT --output FOLDER`",
+    ),
+    "qc-trace into PostgreSQL": (
+        "qc-trace==0.4.75", _qc_trace,
+        "its parser and its BatchWriter, 1,000 messages at a time, without HTTP between them",
+    ),
+    "agentsview into SQLite": ("agentsview==0.46.1", _agentsview, "`agentsview sync`"),
+    "agentsview into PostgreSQL": (
+        "agentsview==0.46.1", _agentsview_pg, "`agentsview sync`, then `agentsview pg push`",
+    ),
+}  # fmt: skip
+
+
+def peers(place: Path, sizes: Sizes) -> list[Row]:
+    """Every peer on the session files of ``cold-jsonl``; one that fails says so."""
+    made = sessions(place / "projects" / "-home-ana-bakery", sizes.jsonl)
+    rows = []
+    for name, (package, arguments, told) in _PEERS.items():
+        try:
+            peaks: list[float] = []
+            took = repeated(_once(place, package, arguments, peaks))
+            how = f"{package}: {told}; messages as exportd counts them"
+            rows.append(
+                Row(name, took, (), "", made.size_bytes, made.messages, max(peaks), how)
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = str(error).replace(_QC_TRACE, "…")
+            rows.append(Row(name, told=f"{package} FAILED: {reason[:300]}"))
+    shutil.rmtree(place / "projects")
+    return rows
+
+
+def _once(
+    place: Path, package: str, arguments: Callable[[Path, _Work], list[list[str]]],
+    peaks: list[float],
+) -> Callable[[], float]:  # fmt: skip
+    tools = _installed(package)
+
+    def once() -> float:
+        home = place / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        with fresh(place) as (memory, database):
+            url = _empty_database(memory, database.dsn)
+            work = _Work(place / "projects", home, url)
+            measured = [process(one, **_alone(work)) for one in arguments(tools, work)]
+        peaks.append(max(peak for _, peak in measured))
+        return sum(seconds for seconds, _ in measured)
+
+    return once
+
+
+def _empty_database(memory: Path, dsn: str) -> str:
+    """In the same server as ours; its URL."""
+    process([*command(memory), "db", "psql", "-qc", "CREATE DATABASE peer"])
+    options = dict(part.split("=", 1) for part in dsn.split() if "=" in part)
+    host, user = options.get("host", ""), options.get("user", "postgres")
+    return f"postgresql://{user}@/peer?host={host}&sslmode=disable"
+
+
+def _alone(work: _Work) -> dict[str, str]:
+    nowhere = "http://127.0.0.1:9"
+    return {
+        "HOME": str(work.home), "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere,
+        "http_proxy": nowhere, "https_proxy": nowhere, "DO_NOT_TRACK": "1",
+        "CLAUDE_PROJECTS_DIR": str(work.projects), "AGENTSVIEW_DATA_DIR": str(work.home / "av"),
+        "AGENTSVIEW_DISABLE_UPDATE_CHECK": "1", "AGENTSVIEW_TELEMETRY_ENABLED": "0",
+        "AGENTSVIEW_NO_DAEMON": "1", "AGENTSVIEW_PG_URL": work.url,
+    }  # fmt: skip
+
+
+def _installed(package: str) -> Path:
+    """The folder of its commands; installed when it is not there."""
+    place = _CACHE / package.replace("==", "-")
+    if not (place / "installed").exists():
+        for arguments in (
+            [sys.executable, "-m", "venv", str(place)],
+            [str(place / "bin" / "pip"), "install", "-q", package],
+        ):
+            subprocess.run(arguments, check=True, capture_output=True)  # noqa: S603
+        (place / "installed").touch()
+    return place / "bin"
