@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .generator import sessions
-from .measuring import Row, command, fresh, process, repeated
+from .measuring import Row, Took, fresh, other_database, process, repeated
 from .speed import Sizes
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "exportd-peers"
@@ -104,23 +105,30 @@ def peers(place: Path, sizes: Sizes) -> list[Row]:
     made = sessions(place / "projects" / "-home-ana-bakery", sizes.jsonl)
     rows = []
     for name, (package, arguments, told) in _PEERS.items():
+        runs: list[list[Took]] = []
         try:
-            peaks: list[float] = []
-            took = repeated(_once(place, package, arguments, peaks))
-            how = f"{package}: {told}; messages as exportd counts them"
-            rows.append(
-                Row(name, took, (), "", made.size_bytes, made.messages, max(peaks), how)
-            )
+            took = repeated(_once(place, package, arguments, runs), sizes.repeats)
         except (OSError, subprocess.SubprocessError) as error:
-            reason = str(error).replace(_QC_TRACE, "…")
-            rows.append(Row(name, told=f"{package} FAILED: {reason[:300]}"))
+            rows.append(Row(name, told=f"{package} FAILED: {_reason(error)}"))
+            continue
+        cpu_s = statistics.median(sum(one.cpu_s for one in run) for run in runs)
+        peak_mb = max(one.peak_mb for run in runs for one in run)
+        how = f"{package}: {told}; messages as exportd counts them"
+        size, messages = made.size_bytes, made.messages
+        rows.append(Row(name, took, (), "", size, messages, cpu_s, peak_mb, how))
     shutil.rmtree(place / "projects")
     return rows
 
 
+def _reason(error: Exception) -> str:
+    wrote = error.stderr if isinstance(error, subprocess.CalledProcessError) else b""
+    lines = (wrote or b"").decode(errors="backslashreplace").splitlines()
+    return (lines or [str(error).replace(_QC_TRACE, "…")])[-1][:300]
+
+
 def _once(
     place: Path, package: str, arguments: Callable[[Path, _Work], list[list[str]]],
-    peaks: list[float],
+    runs: list[list[Took]],
 ) -> Callable[[], float]:  # fmt: skip
     tools = _installed(package)
 
@@ -129,21 +137,13 @@ def _once(
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
         with fresh(place) as (memory, database):
-            url = _empty_database(memory, database.dsn)
+            url = other_database(memory, database, migrated=False)
             work = _Work(place / "projects", home, url)
             measured = [process(one, **_alone(work)) for one in arguments(tools, work)]
-        peaks.append(max(peak for _, peak in measured))
-        return sum(seconds for seconds, _ in measured)
+        runs.append(measured)
+        return sum(one.wall_s for one in measured)
 
     return once
-
-
-def _empty_database(memory: Path, dsn: str) -> str:
-    """In the same server as ours; its URL."""
-    process([*command(memory), "db", "psql", "-qc", "CREATE DATABASE peer"])
-    options = dict(part.split("=", 1) for part in dsn.split() if "=" in part)
-    host, user = options.get("host", ""), options.get("user", "postgres")
-    return f"postgresql://{user}@/peer?host={host}&sslmode=disable"
 
 
 def _alone(work: _Work) -> dict[str, str]:
