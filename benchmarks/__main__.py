@@ -41,8 +41,8 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="exportd-speed-") as folder:
         for name in names:
-            rows += _measured(_ALL[name], Path(folder), sizes)
-            sys.stdout.write(printed(rows[-1:]) + "\n")
+            rows += (found := _measured(_ALL[name], Path(folder), sizes))
+            sys.stdout.write("\n".join(printed([row]) for row in found) + "\n")
             sys.stdout.flush()
         where = _machine(Path(folder))
     sys.stdout.write(f"\n{where}\n{printed(rows)}\n")
