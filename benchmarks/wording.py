@@ -16,7 +16,7 @@ def reflowed(page: str) -> str:
 
 
 def _reflowed_block(block: str) -> str:
-    if block.startswith(("|", "#", "```")):
+    if block.startswith(("|", "#", "```", "<!--")):
         return block
     if block.startswith("* "):
         return "\n".join(_filled(f"* {item}", "  ") for item in block[2:].split("\n* "))
