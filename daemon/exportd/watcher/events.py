@@ -189,8 +189,7 @@ class _Hints(FileSystemEventHandler):
         self._hint = hint
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        is_moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-        path = event.dest_path if is_moved else event.src_path
-        if not path:
+        if isinstance(event, FileMovedEvent | DirMovedEvent) and not event.dest_path:
             return  # it left the folder, as every claim does
+        path = event.dest_path or event.src_path
         self._hint(Path(os.fsdecode(path)), isinstance(event, FileClosedEvent | FileMovedEvent))
