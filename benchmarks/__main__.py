@@ -1,4 +1,4 @@
-"""How fast exportd is: ``python -m benchmarks [--rows NAME…] [--quick] [--no-peers]``.
+"""How fast exportd is: ``python -m benchmarks [--rows NAME…] [--quick] [--no-peers] [--long]``.
 
 Every row is measured with the real command on a fresh memory folder with an embedded server,
 beside what the machine itself needs for the same: a bare COPY of the same finished rows, or
@@ -17,33 +17,40 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .long_rows import large_files, ten_million
 from .measuring import Row, fresh, machine
-from .peers import peers
+from .peers import beside_best, peers
 from .performance_page import page, printed
 from .speed import QUICK, ROWS, Sizes
 
 _PAGE = Path("docs/performance.md")
-_ALL = ROWS | {"peers": peers}
+_LONG = {"large-files": large_files, "ten-million": ten_million}
+_ALL = ROWS | {"peers": peers} | _LONG
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=_ALL, metavar="NAME", default=list(_ALL))
+    parser.add_argument("--rows", nargs="+", choices=_ALL, metavar="NAME", help=", ".join(_ALL))
     parser.add_argument("--no-peers", action="store_true", help="leave other programs out")
+    parser.add_argument("--long", action="store_true", help=f"also {', '.join(_LONG)}")
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     parser.add_argument("--folder", type=Path, help="where all files lie meanwhile")
     parser.add_argument("--output", type=Path, help=f"the page [{_PAGE}]")
     options = parser.parse_args()
     sizes = QUICK if options.quick else Sizes()
-    names = [name for name in options.rows if name != "peers" or not options.no_peers]
+    left_out = (set() if options.long else set(_LONG)) | (
+        {"peers"} if options.no_peers else set()
+    )
+    names = options.rows or [name for name in _ALL if name not in left_out]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="exportd-speed-") as folder:
         for name in names:
             rows += (found := _measured(_ALL[name], Path(folder), sizes))
             sys.stdout.write("\n".join(printed([row]) for row in found) + "\n")
             sys.stdout.flush()
+        rows += beside_best(rows)
         where = _machine(Path(folder))
     sys.stdout.write(f"\n{where}\n{printed(rows)}\n")
     whole = set(names) >= set(ROWS) and not options.quick

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection
+from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 from exportd.embedded import embedded_server
 
 from .running import own_settings_alone, running_server
 
 MB = 1_000_000
-_ENOUGH_S = 60  # a row is repeated three times, or for a minute
-_PATIENCE_S = 1_800
+_ENOUGH_S = 75  # after so long a row is not repeated any more
+PATIENCE_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Row:
     beside: str = ""
     size_bytes: int = 0
     messages: int = 0
+    cpu_s: float = 0
     peak_mb: float = 0
     told: str = ""
     goal: str = ""
@@ -49,13 +54,26 @@ class Row:
         return statistics.median(self.ours_s) / statistics.median(self.beside_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a process took, without the server's part, when it ended (epoch), and its log."""
+
+    wall_s: float
+    ended_s: float
+    cpu_s: float
+    peak_mb: float
+    log: bytes
+
+
 @contextmanager
 def fresh(place: Path) -> Iterator[tuple[Path, connection]]:
-    """A memory folder below ``place`` whose server runs, migrated, and a connection to it."""
+    """A memory folder below ``place`` whose server runs, and a connection to it.
+
+    The database is empty: the first command makes the tables.
+    """
     shutil.rmtree(place / "memory", ignore_errors=True)
     with running_server(place / "memory") as memory:
         (memory / "exports").mkdir()
-        process([*command(memory), "migrate"])
         with (
             embedded_server(memory / ".exportd") as server,
             closing(psycopg2.connect(server.url)) as database,
@@ -70,36 +88,67 @@ def command(memory: Path) -> list[str]:
     return [sys.executable, "-m", "exportd", "--memory-dir", str(memory)]
 
 
-def process(arguments: Sequence[str], **settings: str) -> tuple[float, float]:
-    """Run it to its end: seconds of wall time, and its peak resident memory in MB.
+def process(arguments: Sequence[str], **settings: str) -> Took:
+    """Run it to its end. ``subprocess.CalledProcessError`` with what it wrote when it fails.
 
-    Raises ``subprocess.CalledProcessError``, with what it wrote, when it fails.
+    The peak is VmHWM, looked at every 10 ms: that of ``wait4`` counts what this process had
+    resident when it started the other.
     """
-    started = time.monotonic()
-    running = subprocess.Popen(  # noqa: S603
-        arguments, env=own_settings_alone() | settings, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    _, status, usage = os.wait4(running.pid, 0)
+    with tempfile.TemporaryFile() as wrote:
+        started = time.monotonic()
+        running = subprocess.Popen(  # noqa: S603
+            arguments, env=own_settings_alone() | settings, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=wrote,
+        )  # fmt: skip
+        peak_mb, ended, status = 0.0, 0, 0
+        while not ended:
+            peak_mb = max(peak_mb, memory_mb(running.pid, "VmHWM"))
+            time.sleep(0.01)
+            ended, status, usage = os.wait4(running.pid, os.WNOHANG)
+        wall_s, ended_s = time.monotonic() - started, time.time()
+        wrote.seek(0)
+        text = wrote.read()
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
-        raise subprocess.CalledProcessError(running.returncode, arguments)
-    return time.monotonic() - started, usage.ru_maxrss / 1024
+        raise subprocess.CalledProcessError(running.returncode, arguments, stderr=text[-500:])
+    return Took(wall_s, ended_s, usage.ru_utime + usage.ru_stime, peak_mb, text)
+
+
+def events(log: bytes) -> list[Mapping[str, Any]]:
+    """The events in a log of exportd."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith(b'{"')]
+
+
+def at_s(event: Mapping[str, Any]) -> float:
+    """When it was logged, seconds since the epoch."""
+    return datetime.fromisoformat(event["ts"]).timestamp()
 
 
 @contextmanager
 def daemon(memory: Path) -> Iterator[int]:
-    """``exportd run`` with default settings but for its port; its process id."""
+    """``exportd run`` with default settings but for its port, once it is ready; its id."""
     settings = own_settings_alone() | {"EXPORTD_HTTP_ADDRESS": "off"}
     with (memory / "daemon.log").open("ab") as log:
         running = subprocess.Popen(  # noqa: S603
             [*command(memory), "run"], env=settings, stdout=log, stderr=log
         )
         try:
+            daemon_told(memory, "service.ready", 1)
             yield running.pid
         finally:
             running.terminate()
             running.wait(30)
+
+
+def daemon_told(memory: Path, event: str, count: int) -> list[Mapping[str, Any]]:
+    """These events of the daemon's log, as soon as there are so many."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        log = events((memory / "daemon.log").read_bytes())
+        if len(found := [line for line in log if line["event"] == event]) >= count:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(f"the daemon did not tell of {count} {event} within {PATIENCE_S} s")
 
 
 def committed_s(memory: Path, database: connection, source: Path) -> float:
@@ -121,10 +170,10 @@ def committed_s(memory: Path, database: connection, source: Path) -> float:
 
 def wait_for(database: connection, sql: str, enough: Callable[[int], bool]) -> None:
     """Ask every millisecond until the first value of ``sql`` (or 0) is enough."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + PATIENCE_S
     while not enough(number(database, sql)):
         if time.monotonic() > until:
-            raise TimeoutError(f"{sql}: not within {_PATIENCE_S} s")
+            raise TimeoutError(f"{sql}: not within {PATIENCE_S} s")
         time.sleep(0.001)
 
 
@@ -136,33 +185,56 @@ def number(database: connection, sql: str) -> int:
     return int(found[0] or 0) if found else 0
 
 
-def bare_copy(database: connection, place: Path) -> list[float]:
-    """COPY of all rows of ``messages`` into an empty table with the same indexes, thrice."""
-    rows, took = place / "rows", []
-    with database.cursor() as cursor:
-        with rows.open("wb") as file:
-            cursor.copy_expert("COPY messages TO STDOUT", file)
-        for _ in range(3):
-            cursor.execute("CREATE TABLE bare (LIKE messages INCLUDING ALL)")
-            cursor.execute("CHECKPOINT")
-            started = time.monotonic()
-            with rows.open("rb") as file:
-                cursor.copy_expert("COPY bare FROM STDIN", file)
-            took.append(time.monotonic() - started)
-            cursor.execute("DROP TABLE bare")
-    rows.unlink()
+def bare_copy(memory: Path, database: connection, place: Path, times: int) -> list[float]:
+    """COPY of all rows of ``messages`` from a file into another database of this server.
+
+    It has the same tables, made by the same migrations, and before the first COPY all rows
+    that messages refer to. Between two COPYs the tables are emptied and the server's log is
+    written away.
+    """
+    took = []
+    with closing(psycopg2.connect(other_database(memory, database))) as bare:
+        bare.autocommit = True
+        with bare.cursor() as cursor, database.cursor() as stored:
+            for table in ("exports", "conversations", "segments", "messages"):
+                with (place / table).open("w+b") as rows:
+                    stored.copy_expert(f"COPY {table} TO STDOUT", rows)
+                    if table != "messages":
+                        rows.seek(0)
+                        cursor.copy_expert(f"COPY {table} FROM STDIN", rows)
+            for _ in range(times):
+                cursor.execute("TRUNCATE messages CASCADE")
+                cursor.execute("CHECKPOINT")
+                with (place / "messages").open("rb") as rows:
+                    started = time.monotonic()
+                    cursor.copy_expert("COPY messages FROM STDIN", rows)
+                    took.append(time.monotonic() - started)
     return took
+
+
+def other_database(memory: Path, database: connection, *, migrated: bool = True) -> str:
+    """The URL of a new database in the same server."""
+    with database.cursor() as cursor:
+        cursor.execute("CREATE DATABASE other")
+    options = parse_dsn(make_dsn(database.dsn, dbname="other"))
+    url = f"postgresql://{options['user']}@/other?host={options['host']}&sslmode=disable"
+    if migrated:
+        process([*command(memory), "migrate"], EXPORTD_DATABASE_URL=url)
+    return url
 
 
 def sha256sum(path: Path) -> float:
     """Seconds that ``sha256sum`` takes, the file in the cache as it is for exportd."""
-    return process(["sha256sum", str(path)])[0]
+    started = time.monotonic()
+    subprocess.run(["sha256sum", path], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
+    return time.monotonic() - started
 
 
-def repeated(once: Callable[[], float]) -> list[float]:
-    """Three times, or until a minute is over."""
+def repeated(once: Callable[[], float], times: int) -> list[float]:
+    """So many times, or until more than a minute is over."""
     took: list[float] = []
-    while len(took) < 3 and sum(took) < _ENOUGH_S:
+    until = time.monotonic() + _ENOUGH_S
+    while len(took) < times and time.monotonic() < until:
         took.append(once())
     return took
 
@@ -175,9 +247,10 @@ def cpu_s(pid: int) -> float:
     return own + sum(cpu_s(int(child)) for child in children)
 
 
-def resident_mb(pid: int) -> float:
+def memory_mb(pid: int, what: str) -> float:
+    """VmRSS or VmHWM of a process, 0 when it has ended."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(what):
             return int(line.split()[1]) / 1024
     return 0.0
 

@@ -11,7 +11,8 @@ from .wording import reflowed, table
 
 _TEMPLATE = Path(__file__).with_name("performance.template.md")
 _HEAD = (
-    "what", "exportd", "beside it", "ratio", "messages/s", "MB/s", "peak MB", "goal", "met",
+    "what", "exportd", "beside it", "ratio", "messages/s", "MB/s", "CPU s", "peak MB", "goal",
+    "met",
 )  # fmt: skip
 
 
@@ -19,7 +20,7 @@ def page(rows: Sequence[Row], machine: str, date: str) -> str:
     facts = {
         "machine": machine,
         "date": date,
-        "table": table(_HEAD, map(_cells, rows), words=(0, 7, 8)),
+        "table": table(_HEAD, map(_cells, rows), words=(0, 8, 9)),
         "told": "* " + "\n* ".join(f"{row.what}: {row.told}" for row in rows if row.told),
     }
     return reflowed(_TEMPLATE.read_text(encoding="utf-8").format_map(facts))
@@ -42,6 +43,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.ratio:.2f}" if row.ours_s and row.beside_s else "–",
         f"{row.messages / took:,.0f}" if took and row.messages else "–",
         f"{row.size_bytes / took / MB:,.1f}" if took and row.size_bytes else "–",
+        f"{row.cpu_s:,.1f}" if row.cpu_s else "–",
         f"{row.peak_mb:,.0f}" if row.peak_mb else "–",
         row.goal or "–",
         {None: "–", True: "yes", False: "no"}[row.met],

@@ -183,7 +183,7 @@ def test_every_protection_stands_where_the_table_says(tmp_path: Path) -> None:
 def test_the_table_of_speed_is_measured_and_written(tmp_path: Path) -> None:
     """Three rows of it: one of each way to run the program."""
     page = tmp_path / "performance.md"
-    rows = ("cold-text", "grown-text", "idle")
+    rows = ("cold-jsonl", "grown-text", "backlog")
     arguments = [
         sys.executable, "-m", "benchmarks", "--quick", "--output", str(page), "--rows", *rows,
     ]  # fmt: skip
@@ -192,6 +192,6 @@ def test_the_table_of_speed_is_measured_and_written(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = page.read_text()
-    assert "| cold ingest, text exports |" in told
+    assert "| cold ingest, session files |" in told
     assert "bare COPY" in told
     assert "sha256sum" in told

@@ -80,6 +80,21 @@ def test_a_file_that_is_moved_in_is_handed_out(folder: Path, tmp_path: Path) -> 
         assert take(watcher, 1) == [folder / "a.txt"]
 
 
+def test_a_file_that_is_moved_in_is_complete_and_need_not_settle(
+    folder: Path, tmp_path: Path
+) -> None:
+    """An event must do: a scan would let it settle for an hour."""
+    (tmp_path / "a.txt").write_text("> hi")
+    watcher = Watcher(folder, Settling(3600, 3600, has_writer), NO_RESCAN_S)
+    watcher.start()
+    try:
+        assert watcher.scanned.wait(10)
+        (tmp_path / "a.txt").rename(folder / "a.txt")
+        assert take(watcher, 1) == [folder / "a.txt"]
+    finally:
+        watcher.stop()
+
+
 def test_a_hard_link_is_handed_out_though_nobody_closes_it(
     folder: Path, tmp_path: Path
 ) -> None:

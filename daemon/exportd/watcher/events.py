@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -39,6 +40,9 @@ CANARY_WAIT_S = 5.0
 # A file that leaves the folder holds back all later events for as long as its new place
 # may still be told, half a second by default. Every claim is such a leave.
 InotifyMoveEventGrouper.delay = 0.01
+
+# Otherwise a file that is renamed into the folder looks as one that is being written there.
+_OPTIONS = {"generate_full_events": True} if sys.platform == "linux" else {}
 
 _KINDS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -135,7 +139,7 @@ class Events:
 
     def _observe(self) -> None:
         try:
-            self._observer = Observer()
+            self._observer = Observer(**_OPTIONS)
             self._observer.schedule(
                 _Hints(self._seen), str(self._folder), recursive=True, event_filter=_KINDS
             )
@@ -185,5 +189,7 @@ class _Hints(FileSystemEventHandler):
         self._hint = hint
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, FileMovedEvent | DirMovedEvent) and not event.dest_path:
+            return  # it left the folder, as every claim does
         path = event.dest_path or event.src_path
         self._hint(Path(os.fsdecode(path)), isinstance(event, FileClosedEvent | FileMovedEvent))
