@@ -156,7 +156,7 @@ def _once(
         with fresh(place) as (memory, database):
             url = other_database(memory, database, migrated=False)
             work = _Work(home / "projects", home, url)
-            measured = [process(one, **_alone(work)) for one in arguments(tools, work)]
+            measured = [process(one, _alone(work)) for one in arguments(tools, work)]
         runs.append(measured)
         return sum(one.wall_s for one in measured)
 
