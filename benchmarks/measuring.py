@@ -26,7 +26,6 @@ from exportd.embedded import embedded_server
 from .running import own_settings_alone, running_server
 
 MB = 1_000_000
-_ENOUGH_S = 75  # after so long a row is not repeated any more
 PATIENCE_S = 300
 
 
@@ -246,10 +245,10 @@ def sha256sum(path: Path) -> float:
     return time.monotonic() - started
 
 
-def repeated(once: Callable[[], float], times: int) -> list[float]:
-    """So many times, or until more than a minute is over."""
+def repeated(once: Callable[[], float], times: int, enough_s: float = 75) -> list[float]:
+    """So many times, or until so many seconds are over."""
     took: list[float] = []
-    until = time.monotonic() + _ENOUGH_S
+    until = time.monotonic() + enough_s
     while len(took) < times and time.monotonic() < until:
         took.append(once())
     return took
