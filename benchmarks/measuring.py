@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg2
 from psycopg2.extensions import connection, make_dsn, parse_dsn
@@ -26,7 +26,6 @@ from exportd.embedded import embedded_server
 from .running import own_settings_alone, running_server
 
 MB = 1_000_000
-_ENOUGH_S = 75  # after so long a row is not repeated any more
 PATIENCE_S = 300
 
 
@@ -88,8 +87,15 @@ def command(memory: Path) -> list[str]:
     return [sys.executable, "-m", "exportd", "--memory-dir", str(memory)]
 
 
-def process(arguments: Sequence[str], **settings: str) -> Took:
-    """Run it to its end. ``subprocess.CalledProcessError`` with what it wrote when it fails.
+def process(
+    arguments: Sequence[str],
+    settings: Mapping[str, str] | None = None,
+    *,
+    stopped_after: int | None = None,
+) -> Took:
+    """Run it to its end, or stop it when its log tells of so many files that are finished.
+
+    Raises ``subprocess.CalledProcessError`` with what it wrote when it fails by itself.
 
     The peak is VmHWM, looked at every 10 ms: that of ``wait4`` counts what this process had
     resident when it started the other.
@@ -97,21 +103,30 @@ def process(arguments: Sequence[str], **settings: str) -> Took:
     with tempfile.TemporaryFile() as wrote:
         started = time.monotonic()
         running = subprocess.Popen(  # noqa: S603
-            arguments, env=own_settings_alone() | settings, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=wrote,
+            arguments, env=own_settings_alone() | dict(settings or {}),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=wrote,
         )  # fmt: skip
-        peak_mb, ended, status = 0.0, 0, 0
+        peak_mb, ended, status, is_stopped = 0.0, 0, 0, False
         while not ended:
             peak_mb = max(peak_mb, memory_mb(running.pid, "VmHWM"))
             time.sleep(0.01)
+            if stopped_after and _finished(wrote) >= stopped_after:
+                running.terminate()
+                stopped_after = None
+                is_stopped = True
             ended, status, usage = os.wait4(running.pid, os.WNOHANG)
         wall_s, ended_s = time.monotonic() - started, time.time()
         wrote.seek(0)
         text = wrote.read()
     running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
+    if running.returncode and not is_stopped:
         raise subprocess.CalledProcessError(running.returncode, arguments, stderr=text[-500:])
     return Took(wall_s, ended_s, usage.ru_utime + usage.ru_stime, peak_mb, text)
+
+
+def _finished(log: IO[bytes]) -> int:
+    """How many files a log that is being written tells of."""
+    return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).count(b"ingest.finished")
 
 
 def events(log: bytes) -> list[Mapping[str, Any]]:
@@ -219,7 +234,7 @@ def other_database(memory: Path, database: connection, *, migrated: bool = True)
     options = parse_dsn(make_dsn(database.dsn, dbname="other"))
     url = f"postgresql://{options['user']}@/other?host={options['host']}&sslmode=disable"
     if migrated:
-        process([*command(memory), "migrate"], EXPORTD_DATABASE_URL=url)
+        process([*command(memory), "migrate"], {"EXPORTD_DATABASE_URL": url})
     return url
 
 
@@ -230,10 +245,10 @@ def sha256sum(path: Path) -> float:
     return time.monotonic() - started
 
 
-def repeated(once: Callable[[], float], times: int) -> list[float]:
-    """So many times, or until more than a minute is over."""
+def repeated(once: Callable[[], float], times: int, enough_s: float = 75) -> list[float]:
+    """So many times, or until so many seconds are over."""
     took: list[float] = []
-    until = time.monotonic() + _ENOUGH_S
+    until = time.monotonic() + enough_s
     while len(took) < times and time.monotonic() < until:
         took.append(once())
     return took

@@ -22,6 +22,8 @@ from .speed import Sizes
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "exportd-peers"
 
+_ENOUGH_S = 30  # who takes longer is measured once
+
 # What its own server does with what its own daemon sends, without HTTP between them.
 _QC_TRACE = """
 import asyncio, json, sys
@@ -107,7 +109,7 @@ def peers(place: Path, sizes: Sizes) -> list[Row]:
     for name, (package, arguments, told) in _PEERS.items():
         runs: list[list[Took]] = []
         try:
-            took = repeated(_once(place, package, arguments, runs), sizes.repeats)
+            took = repeated(_once(place, package, arguments, runs), sizes.repeats, _ENOUGH_S)
         except (OSError, subprocess.SubprocessError) as error:
             rows.append(Row(name, told=f"{package} FAILED: {_reason(error)}"))
             continue
@@ -156,7 +158,7 @@ def _once(
         with fresh(place) as (memory, database):
             url = other_database(memory, database, migrated=False)
             work = _Work(home / "projects", home, url)
-            measured = [process(one, **_alone(work)) for one in arguments(tools, work)]
+            measured = [process(one, _alone(work)) for one in arguments(tools, work)]
         runs.append(measured)
         return sum(one.wall_s for one in measured)
 
