@@ -18,6 +18,8 @@ _TOLD_BY_THE_CLIENT = re.compile(
     r"\s*(?:\[Request interrupted by user|<task-notification>|<system-reminder>)"
 )
 
+_TOLD_OF_RESULT = ("tool_use_id", "content", "is_error")
+
 
 class Block(NamedTuple):
     """What becomes a message once it has a place and an id; nothing is escaped yet."""
@@ -54,6 +56,8 @@ def _block(block: Any, role: Role, record: dict[str, Any]) -> Block:
     if block is None or isinstance(block, str):
         block = {"type": "text", "text": block or ""}
     match block:
+        case {"type": str(kind)} if kind.endswith("tool_result"):
+            return _result(block)
         case {"type": "text", "text": str(text)}:
             return _message(role, _kind(text, role, record), text, block=_rest(block, "text"))
         case {"type": "thinking", "thinking": str(text)}:
@@ -71,15 +75,14 @@ def _block(block: Any, role: Role, record: dict[str, Any]) -> Block:
                 call_id=block.get("id"),
                 block=_rest(block, "name", "input", "id", own_type="tool_use"),
             )
-        case {"type": str(kind)} if kind.endswith("tool_result"):
-            return _result(block)
         case _:
             shown = without_bulk(block)
             return _message(role, Kind.ATTACHMENT, text_in([block]), block=shown)
 
 
 def _result(block: dict[str, Any]) -> Block:
-    told = ("tool_use_id", "content", *_told_error(block))
+    is_error = block.get("is_error")
+    told = _TOLD_OF_RESULT if isinstance(is_error, bool) else _TOLD_OF_RESULT[:2]
     rest = _rest(block, *told, own_type="tool_result") or {}
     content = block.get("content")
     if isinstance(content, list) and (shown := [one for one in content if not _is_text(one)]):
@@ -89,13 +92,9 @@ def _result(block: dict[str, Any]) -> Block:
         Kind.TOOL_RESULT,
         text_in(content),
         call_id=block.get("tool_use_id"),
-        is_error=True if block.get("is_error") is True else None,
+        is_error=True if is_error is True else None,
         block=rest or None,
     )
-
-
-def _told_error(block: dict[str, Any]) -> tuple[str, ...]:
-    return ("is_error",) if isinstance(block.get("is_error"), bool) else ()
 
 
 def _is_text(block: Any) -> bool:
@@ -114,10 +113,10 @@ def _thought(block: dict[str, Any]) -> dict[str, Any] | None:
 
 def _rest(block: dict[str, Any], *said: str, own_type: str = "") -> dict[str, Any] | None:
     """What a block has beside the keys that are told already; its type if not the usual one."""
-    rest = {key: value for key, value in block.items() if key not in ("type", *said)}
+    rest = {key: value for key, value in block.items() if key != "type" and key not in said}
     if own_type and block["type"] != own_type:
         rest["type"] = block["type"]
-    return without_bulk(dropped(rest)) or None
+    return (without_bulk(dropped(rest)) or None) if rest else None
 
 
 def _message(role: Role, kind: Kind, text: str, **facts: Any) -> Block:

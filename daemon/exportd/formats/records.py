@@ -43,6 +43,15 @@ DECODER = json.JSONDecoder(
     strict=False, parse_float=_number, parse_int=_number, parse_constant=_refuse
 )
 
+# The same where every whole number is short: no call for each.
+_SHORT_NUMBERS = json.JSONDecoder(strict=False, parse_float=_number, parse_constant=_refuse)
+_DIGITS = re.compile("[0-9]{3}")
+
+
+def decode(text: str) -> Any:
+    """JSON as ``DECODER`` reads it; a number of 300 digits shows in every 100th character."""
+    return (DECODER if _DIGITS.search(text[::100]) else _SHORT_NUMBERS).decode(text)
+
 
 def may_be_deep(text: str) -> bool:
     """Whether JSON has so many brackets that it can be nested too deeply."""

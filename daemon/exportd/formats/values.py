@@ -58,7 +58,7 @@ def tokens(**counts: object) -> dict[str, int] | None:
 
 def anthropic_tokens(usage: object) -> dict[str, int] | None:
     """Of the ``usage`` of Anthropic's API, where ``input_tokens`` are those not cached."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     return tokens(
         input=usage.get("input_tokens"),
@@ -119,7 +119,7 @@ def _holds_data(key: str, value: str) -> bool:
 
 def inner(value: object, key: str) -> dict[str, Any]:
     """The object under a key of an object; an empty one where there is none."""
-    found = value.get(key) if isinstance(value, Mapping) else None
+    found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
@@ -161,4 +161,4 @@ class Repeats:
 
 def dropped(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Without what says nothing: absent, or empty text."""
-    return {key: value for key, value in facts.items() if value not in (None, "")}
+    return {key: value for key, value in facts.items() if value is not None and value != ""}

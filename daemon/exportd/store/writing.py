@@ -15,7 +15,7 @@ from .recording import link, record
 from .rows import Decision, Residence
 from .transaction import Transaction
 
-_JSON = json.JSONEncoder(ensure_ascii=False)
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False)  # a tree, read as JSON
 
 
 def write(tx: Transaction, decision: Decision) -> int:
