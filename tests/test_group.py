@@ -249,3 +249,19 @@ def test_who_stops_in_the_middle_spends_no_attempt_of_what_was_claimed_ahead(
         Fate.INGESTED
     }
     assert {p.name for p in road.folders.exports.iterdir()} == {"4.txt", "5.txt"}
+
+
+def test_a_sidecar_that_comes_while_a_group_is_claimed_names_the_conversation(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = road.intake.take
+
+    def late(path: Path, place: Path) -> object:
+        if path.name == "a.txt":
+            path.with_name("a.txt.session").write_text("mine\n")
+        return take(path, place)
+
+    monkeypatch.setattr(road.intake, "take", late)
+    at_once(road, {"a.txt": talk("a", "b"), "b.txt": talk("c", "d")})
+    found = rows(road.url, "SELECT conversation_id FROM conversations ORDER BY 1")
+    assert found == [("b",), ("mine",)]

@@ -8,6 +8,7 @@ file up where the group left it: in flight, and known to the store or not.
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -152,7 +153,9 @@ class Group:
 
     def _content(self, claim: Claim) -> Content | None:
         try:
-            return None if self._intake.in_use(claim) else self._intake.read(claim)
+            if os.path.lexists(sidecar_of(claim.path)) or self._intake.in_use(claim):
+                return None  # a sidecar may have come along since it was looked for
+            return self._intake.read(claim)
         except (ExportdError, OSError):
             return None  # the pipeline finds the same, and tells it
 
