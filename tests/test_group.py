@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from conftest import execute, rows
 from test_pipeline import Road, another, assert_sound, garden, road, stored, talk
 
 from exportd import formats
+from exportd.errors import DatabaseUnavailable
 from exportd.group import MOST_BYTES, MOST_FILES, grouped
 from exportd.models import Fate, Report
 
@@ -265,3 +267,72 @@ def test_a_sidecar_that_comes_while_a_group_is_claimed_names_the_conversation(
     at_once(road, {"a.txt": talk("a", "b"), "b.txt": talk("c", "d")})
     found = rows(road.url, "SELECT conversation_id FROM conversations ORDER BY 1")
     assert found == [("b",), ("mine",)]
+
+
+def test_a_file_that_cannot_be_claimed_leaves_the_others_their_place(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def refuse(source: str, place: Path, **more: int) -> None:
+        if source == "a.txt":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, place, **more)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    reports = at_once(road, {"a.txt": talk("a", "b"), "b.txt": talk("c", "d")})
+    assert [reports[name].fate for name in ("a.txt", "b.txt")] == [Fate.DEFERRED, Fate.INGESTED]
+
+
+def test_what_cannot_be_noted_now_is_noted_before_the_next_file(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That files are archived, and that attempts were no fault of theirs."""
+    mark = road.store.mark_all_archived
+    failed: list[object] = []
+
+    def once(names: Mapping[int, str]) -> None:
+        if not failed:
+            failed.append(names)
+            raise DatabaseUnavailable("gone for a moment")
+        mark(names)
+
+    monkeypatch.setattr(road.store, "mark_all_archived", once)
+    reports = at_once(road, {"a.txt": talk("a", "b"), "b.txt": talk("c", "d")})
+    assert {report.fate for report in reports.values()} == {Fate.INGESTED}
+    road.drop("c.txt", talk("e", "f"))
+    missing = rows(road.url, "SELECT count(*) FROM exports WHERE archive_name IS NULL")
+    assert missing == [(0,)]
+
+
+def test_a_server_that_hangs_lets_a_group_wait_once(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+
+    def away(*_given: object) -> None:
+        begun.append(_given)
+        raise DatabaseUnavailable("no answer within 30 s")
+
+    paths = dropped(road, {f"{n}.txt": talk(f"begin {n}", "so be it") for n in range(5)})
+    monkeypatch.setattr(road.store, "begin_all", away)
+    monkeypatch.setattr(road.store, "begin", away)
+    ping, pings = road.store.ping, iter([None])
+
+    def hang() -> None:
+        if next(pings, False) is False:
+            raise DatabaseUnavailable("no answer within 30 s")
+        ping()
+
+    monkeypatch.setattr(road.store, "ping", hang)
+    fates = {report.fate for _, report in road.pipeline.ingest_all(paths) if report}
+    assert fates == {Fate.DEFERRED}
+    assert len(begun) == 2
+
+
+def test_a_name_that_is_taken_in_the_archive_is_told_as_any_other_file(road: Road) -> None:
+    road.drop("a.txt", talk("something", "else"))
+    reports = at_once(road, {"a.txt": talk("a", "b"), "b.txt": talk("c", "d")})
+    assert reports["a.txt"].reason == ""
+    assert reports["a.txt"].new == 2
+    assert len(road.archived()) == 3

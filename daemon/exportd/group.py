@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -23,7 +24,7 @@ import structlog
 from .archive import Archive
 from .backlog import ingest_all
 from .crash import reach
-from .errors import ExportdError
+from .errors import DiskTrouble, ExportdError
 from .folders import Folders, is_sidecar, sidecar_of
 from .formats.text import escape
 from .ingest import Reading
@@ -62,7 +63,10 @@ class Held:
 
 
 class Group:
-    """The parts of a pipeline, for many files at once."""
+    """The parts of a pipeline, for many files at once.
+
+    ``owe`` does what is to be noted, now or as soon as the database takes it.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Group:
         archive: Archive,
         manifest: Manifest,
         storing: Storing,
+        owe: Callable[[Callable[[], None]], None],
     ) -> None:
         self._folders = folders
         self._intake = intake
@@ -79,6 +84,7 @@ class Group:
         self._archive = archive
         self._manifest = manifest
         self._storing = storing
+        self._owe = owe
 
     def begin(self, claims: Sequence[Claim]) -> Held:
         """Read them, and count an attempt on each content, before anything is parsed."""
@@ -106,29 +112,27 @@ class Group:
         """
         started, members = time.monotonic(), held.members
         held.members = []
+        changed: dict[UUID, Attempt] = {}
         try:
             self._store_all(members, coming)
             stored = [one for one in members if one.report]
-            changed = {
-                one.claim.claim_id: one.attempt
-                for one in stored
-                if one.attempt and self._has_changed(one)
-            }
+            for one in stored:
+                if one.attempt and self._has_changed(one):
+                    changed[one.claim.claim_id] = one.attempt
             done = [one for one in stored if one.claim.claim_id not in changed]
             kept = self._archive_all(done)
         except (ExportdError, OSError) as error:
             log.info("group.dissolved", files=len(members), error_class=type(error).__name__)
-            return {}, {}
+            return {}, changed
         except Exception:
             log.exception("group.bug", files=len(members))
-            return {}, {}
+            return {}, changed
         each_s = (time.monotonic() - started) / max(len(kept), 1)
         return {own: replace(one, duration_s=each_s) for own, one in kept.items()}, changed
 
     def release(self, held: Held) -> None:
         """Nobody goes on with them now: they lie in flight as if they had just been claimed."""
-        with suppress(ExportdError):
-            self._refund(held.members)
+        self._refund(held.members)
         held.members = []
 
     def _read(self, claims: Sequence[Claim]) -> Iterator[_Member]:
@@ -172,8 +176,7 @@ class Group:
                 lambda: self._parse(coming.members if coming else ()),
             )
         except BaseException:
-            with suppress(ExportdError):
-                self._refund(members)
+            self._refund(members)
             raise
         reach("group.committed")
         for (one, _), report in zip(read, reports, strict=True):
@@ -191,37 +194,53 @@ class Group:
         """The pipeline counts an attempt of its own."""
         begun = [one.attempt.export_id for one in members if one.attempt]
         if begun:
-            self._store.refund_attempt(*begun)
+            self._owe(partial(self._store.refund_attempt, *begun))
 
     def _has_changed(self, member: _Member) -> bool:
         claim = member.claim
         return self._intake.in_use(claim) or self._intake.changed(claim, member.content)
 
     def _archive_all(self, members: Sequence[_Member]) -> dict[UUID, Report]:
-        """Step 9, for those whose names are free in the archive."""
+        """Step 9; what the disk refuses is left to the pipeline."""
         if not members:
             return {}
         self._archive.check()
+        drops = [one.drop for one in members]
         self._manifest.append(
-            *(
-                drop_record(d.sha256, d.name, d.modified_at, None)
-                for d in (m.drop for m in members)
-            )
+            *(drop_record(one.sha256, one.name, one.modified_at, None) for one in drops)
         )
-        names = self._archive.keep_new([one.claim.path for one in members])
+        names: dict[int, str] = {}
+        reports: dict[UUID, Report] = {}
+        for one, new_name in zip(members, self._keep_new(members), strict=True):
+            name = new_name or self._keep(one)
+            if name is None or one.attempt is None or one.report is None:
+                continue
+            names[one.attempt.export_id] = escape(name)
+            kept_as = f"{self._folders.archive.name}/{escape(name)}"
+            reports[one.claim.claim_id] = replace(one.report, kept_as=kept_as)
         reach("group.archived")
-        kept = [(one, escape(name)) for one, name in zip(members, names, strict=True) if name]
-        self._store.mark_all_archived(
-            {one.attempt.export_id: name for one, name in kept if one.attempt}
-        )
+        self._owe(partial(self._store.mark_all_archived, names))
         reach("group.noted")
-        reports = {}
-        for one, name in kept:
-            self._intake.forget(one.claim)
-            if one.report:
-                kept_as = f"{self._folders.archive.name}/{name}"
-                reports[one.claim.claim_id] = replace(one.report, kept_as=kept_as)
+        for one in members:
+            if one.claim.claim_id in reports:
+                self._intake.forget(one.claim)
         return reports
+
+    def _keep_new(self, members: Sequence[_Member]) -> list[str | None]:
+        try:
+            return self._archive.keep_new([one.claim.path for one in members])
+        except DiskTrouble:
+            return [None] * len(members)
+
+    def _keep(self, member: _Member) -> str | None:
+        """Its name in the archive where that was not free; None where the disk refuses."""
+        path, sha256 = member.claim.path, member.drop.sha256
+        try:
+            if os.path.lexists(path):
+                return self._archive.keep(path, sha256)
+            return self._archive.find(path.name, sha256)  # it was moved before the trouble
+        except DiskTrouble:
+            return None
 
 
 def grouped(paths: Iterable[Path]) -> Iterator[list[Path]]:

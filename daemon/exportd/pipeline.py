@@ -32,7 +32,7 @@ from .limits import Limits
 from .log import logged
 from .manifest import Manifest, drop_record
 from .members import Members, bug
-from .models import Fate, Report
+from .models import Fate, Report, is_deferred
 from .store import Attempt, Drop, Store
 from .storing import Storing
 
@@ -72,7 +72,7 @@ class Pipeline:
         self._sidecars = sidecars
         self.dead_letters = DeadLetters(folders, store)
         self._storing = Storing(store, limits, self._refund)
-        self._group = Group(folders, intake, store, archive, manifest, self._storing)
+        self._group = Group(folders, intake, store, archive, manifest, self._storing, self._owe)
         self._owed: list[Callable[[], None]] = []
 
     @property
@@ -142,6 +142,7 @@ class Pipeline:
     ) -> Iterator[tuple[Path, Report | None]]:
         reports, grown = self._group.take(claimed.held, coming.held if coming else None)
         self._end_all_dead_letters(reports.values())
+        away: TransientError | None = None
         for path, claim in claimed.claims.items():
             if error := claimed.deferred.get(path):
                 yield path, logged(_deferred(escape(path.name), error))
@@ -149,8 +150,20 @@ class Pipeline:
                 yield path, None
             elif report := reports.get(claim.claim_id):
                 yield path, logged(report)
+            elif away:
+                yield path, logged(_deferred(escape(path.name), away))
             else:
-                yield path, self.resume(claim, grown.get(claim.claim_id))
+                report = self.resume(claim, grown.get(claim.claim_id))
+                away = self._trouble() if is_deferred(report) else None
+                yield path, report
+
+    def _trouble(self) -> TransientError | None:
+        """Why no other file need be tried now: a server that hangs would let each wait."""
+        try:
+            self._store.ping()
+        except TransientError as error:
+            return error
+        return None
 
     @property
     def _memory_dir(self) -> str:

@@ -81,7 +81,11 @@ class Intake:
     def claim(self, path: Path) -> Claim | None:
         """Take a dropped file; None when it is gone, because another took it."""
         place = self.place()
-        claim = self.take(path, place)
+        try:
+            claim = self.take(path, place)
+        except DiskTrouble:
+            _tidy(place)
+            raise
         self.make_durable(place, {path: claim} if claim else {})
         return claim
 
@@ -110,7 +114,6 @@ class Intake:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            _tidy(place)
             raise DiskTrouble(f"{path}: cannot be claimed ({error.strerror})") from error
         return _claim(place / path.name)
 
