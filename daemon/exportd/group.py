@@ -277,5 +277,5 @@ def _size(path: Path) -> int | None:
         status = path.lstat()
     except OSError:
         return None
-    is_small = stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MOST_BYTES // 16
+    is_small = stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MOST_BYTES // 4
     return status.st_size if is_small else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 import structlog
 
 from .errors import DatabaseUnavailable, DiskTrouble, TransientError
-from .group import MOST_FILES
 from .health import Answer, Health, told
 from .housekeeping import Housekeeping
 from .lookout import Lookout
@@ -30,6 +29,9 @@ log = structlog.get_logger()
 
 # While files keep coming, people are told at least this often.
 TELL_EVERY_S = 5.0
+
+# So long files are taken before anything else has its turn.
+TURN_S = 2.0
 
 # How often the surroundings are looked at, and how long the database may be away unnoticed.
 PING_EVERY_S = 10.0
@@ -70,6 +72,7 @@ class Service:
         indexer = place.indexer(lambda: self._watcher.pending > 0)
         self._indexer = TurnThread("indexer", indexer, self._stopping, INDEXER_STOP_S)
         self._pinged_at = 0.0
+        self._pulls = True
         self._is_prepared = False
         settings = place.settings
         self._progress = Progress(
@@ -154,16 +157,17 @@ class Service:
             self._look_around()
             if self._waits.due():
                 self._try_again()
-            paths = self._next()
-            if not paths:
-                self._housekeeping.step(time.monotonic(), self._is_idle)
-                continue
-            deferred = False
-            for _, report in self._place.pipeline.ingest_all(paths):
+            found = deferred = False
+            for _, report in self._place.pipeline.ingest_all(self._settled()):
                 self._progress.beat("worker")
+                found = True
                 if report:
                     self._note(report)
                 deferred |= is_deferred(report)
+                self._pulls = not deferred
+            if not found:
+                self._housekeeping.step(time.monotonic(), self._is_idle)
+                continue
             late = time.monotonic() - told_at > TELL_EVERY_S
             if watcher.ready.empty() or late:
                 self._place.teller.tell()
@@ -176,16 +180,17 @@ class Service:
             if deferred:
                 self._waits.begin()
 
-    def _next(self) -> list[Path]:
-        """Settled files that wait, as many as two groups; none for half a second."""
-        paths: list[Path] = []
+    def _settled(self) -> Iterator[Path]:
+        """Settled files as they come, until none waits, one had to, or others are due."""
+        self._pulls, until = True, time.monotonic() + TURN_S
         with suppress(queue.Empty):
-            paths.append(self._watcher.ready.get(timeout=0.5))
-            while len(paths) < 2 * MOST_FILES:
-                paths.append(self._watcher.ready.get_nowait())
-        for path in paths:  # first, so that a new file of this name is seen meanwhile
-            self._watcher.done(path)
-        return paths
+            path = self._watcher.ready.get(timeout=0.5)
+            while True:
+                self._watcher.done(path)  # first: a new file of this name is seen meanwhile
+                yield path
+                if not self._pulls or self._stopping.is_set() or time.monotonic() > until:
+                    return
+                path = self._watcher.ready.get_nowait()
 
     def _is_idle(self) -> bool:
         self._progress.beat("worker")

@@ -26,8 +26,9 @@ from .settling import Settling
 
 # More paths than this wait in the folder itself; a scan finds them again.
 MAX_WAITING = 10_000
-# What is dropped while a backlog is worked off waits behind so many at most.
-MAX_READY = 200
+# What is dropped while a backlog is worked off waits behind so many at most. Twice what is
+# taken at once: else some group would find but a few of its files.
+MAX_READY = 400
 ROOM_EVERY_S = 0.1
 
 # How often the folder is scanned when the kernel sends no events.
