@@ -142,6 +142,7 @@ def test_a_connection_lost_at_any_statement_loses_and_doubles_nothing(
     road.store.close()
     assert len(lost) > 20
     assert lost.count("COMMIT") >= 4
+    assert rows(database_url, "SELECT DISTINCT attempts FROM exports") == [(1,)]
     assert messages(database_url) == expected(files)
     assert road.archived() == files
     assert rows(database_url, "SELECT count(*) FROM deduplication_log") == [(len(files),)]

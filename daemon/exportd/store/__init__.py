@@ -18,7 +18,7 @@ from psycopg2.extras import register_uuid
 
 from ..arrivals import Arrival
 from ..dumped import Dumped
-from ..errors import DatabaseUnavailable, UnknownConversation
+from ..errors import DatabaseUnavailable, TransientError, UnknownConversation
 from ..formats.text import printable
 from ..growth import Point
 from ..models import Fate, StoredConversation, Transcript
@@ -143,6 +143,7 @@ class Store:
         """
         self.server = Server(url, timeout_s, stopping, rehearsal=rehearsal)
         self._url = url
+        self._unanswered: list[tuple[int, int]] = []  # exports, and what was counted of each
 
     def ping(self) -> None:
         """Return when the database answers and takes what is written."""
@@ -170,15 +171,32 @@ class Store:
 
     def begin(self, drop: Drop) -> Attempt:
         """Count an attempt on a drop's content, committed before anything is parsed."""
-
-        def work(tx: Transaction) -> Attempt:
-            return tx.begin(drop)
-
-        return self.run(work)
+        return self._begin(lambda tx: [tx.begin(drop)])[0]
 
     def begin_all(self, drops: Sequence[Drop]) -> list[Attempt]:
         """The same for many; no two with one SHA-256, and none that was begun before."""
-        return self.run(lambda tx: tx.begin_all(drops))
+        return self._begin(lambda tx: tx.begin_all(drops))
+
+    def _begin(self, count: Callable[[Transaction], list[Attempt]]) -> list[Attempt]:
+        """Where the answer to a COMMIT was lost, the next call takes back what it counted.
+
+        Nothing was done with that attempt; three such losses would set a good file aside.
+        """
+        begun: list[Attempt] = []
+
+        def work(tx: Transaction) -> list[Attempt]:
+            lost = [{"export_id": own, "attempts": was} for own, was in self._unanswered]
+            tx.each("take_back_attempt", lost)
+            begun[:] = count(tx)
+            return begun
+
+        try:
+            self.run(work)
+        except TransientError:
+            self._unanswered += [(one.export_id, one.attempts) for one in begun]
+            raise
+        self._unanswered.clear()
+        return begun
 
     def beginnings(self, head: str) -> list[tuple[int, str]]:
         """Size and SHA-256 of what exports can be gone on from that have this head."""

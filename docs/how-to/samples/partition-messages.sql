@@ -29,6 +29,7 @@ ALTER TABLE messages
         DEFERRABLE INITIALLY IMMEDIATE,
     ADD CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (conversation_id)
         REFERENCES conversations (conversation_id) ON UPDATE CASCADE;
+CREATE INDEX idx_messages_content_hash ON messages USING HASH (content_hash);
 CREATE INDEX idx_messages_created_at ON messages (created_at DESC);
 CREATE INDEX idx_messages_source_id ON messages (conversation_id, source_id)
     WHERE source_id IS NOT NULL;

@@ -109,6 +109,12 @@ VALUES (%(claim_id)s, %(export_id)s, %(original_name)s, %(memory_dir)s, %(parent
 ON CONFLICT (claim_id) DO UPDATE SET export_id = excluded.export_id
 RETURNING drop_id, outcome;
 
+-- take_back_attempt --
+-- If it was counted at all: its COMMIT was not answered.
+UPDATE exports SET attempts = attempts - 1
+WHERE export_id = %(export_id)s AND attempts = %(attempts)s AND attempts > 0
+  AND state <> 'ingested';
+
 -- refund_attempts --
 UPDATE exports SET attempts = greatest(attempts - 1, 0)
 WHERE export_id = ANY(%(export_ids)s) AND state <> 'ingested';
